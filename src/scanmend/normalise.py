@@ -1,0 +1,51 @@
+"""To the model's range and back, without losing the unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScanError
+from .scan import Scan
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """values = offset + scale · normalised, with scale and offset in the scan's unit."""
+
+    offset: float
+    scale: float
+
+    @classmethod
+    def of(cls, scan: Scan) -> Affine:
+        """Median to 0, the 5th-to-95th percentile range to 3.3 (a normal distribution's, in sigmas).
+
+        A few spikes, or one step, must not set the contrast; missing pixels (NaN) do not count.
+
+        Raises:
+            ScanError: Nothing was measured, a pixel is infinite, or all pixels are equal.
+        """
+        known = scan.values[~np.isnan(scan.values)].astype(np.float64)
+        if known.size == 0:
+            raise ScanError("nothing in this scan was measured: every pixel is NaN")
+        if np.isinf(known).any():
+            raise ScanError("the scan holds infinite pixels; mark what was not measured by NaN")
+        low, median, high = np.percentile(known, (5, 50, 95))
+        scale = (high - low) / 3.3 or known.std()
+        if not scale > 0:
+            raise ScanError(f"every pixel is {median:g} {scan.quantity.value}: nothing to restore")
+        return cls(float(median), float(scale))
+
+    def apply(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """From the scan's unit to the model's range."""
+        return ((values - self.offset) / self.scale).astype(np.float32)
+
+    def undo(self, normalised: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Back to the scan's unit. Never clamps: a tip crash is data too."""
+        return (self.offset + self.scale * normalised.astype(np.float64)).astype(np.float32)
+
+    def undo_spread(self, normalised: NDArray[np.floating]) -> NDArray[np.float32]:
+        """A standard deviation back to the scan's unit: it scales but does not shift."""
+        return (self.scale * normalised).astype(np.float32)

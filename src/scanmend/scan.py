@@ -1,0 +1,124 @@
+"""The one image type that every layer passes on, and what a restoration is made of."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ScanError
+
+
+class Quantity(Enum):
+    """What a pixel measures, and the one unit in which we keep it."""
+
+    HEIGHT = "nm"
+    CURRENT = "nA"
+    COUNTS = "counts"
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """How a scan was taken, as far as its file says; what is not known is None.
+
+    Attributes:
+        channel: Name of the channel in the file.
+        direction: "forward" or "backward" along the fast axis.
+        bias_V: Sample bias, V.
+        setpoint_nA: Current setpoint, nA.
+        angle_deg: Rotation of the scan frame, degrees, as the vendor counts it.
+        started: When the scan was started, ISO 8601 without zone where the file has none.
+        instrument: The vendor's or program's name.
+        source: Name of the file, without folders.
+        source_sha256: Hash of the file's bytes.
+    """
+
+    channel: str | None = None
+    direction: str | None = None
+    bias_V: float | None = None
+    setpoint_nA: float | None = None
+    angle_deg: float | None = None
+    started: str | None = None
+    instrument: str | None = None
+    source: str | None = None
+    source_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A rectangular raster image with its scale.
+
+    Row 0 is the top of the surface as the vendor's program and Gwyddion display it, column 0 its
+    left edge, whatever the scan direction was. NaN means not measured.
+
+    Attributes:
+        values: What was measured, in the unit of `quantity`; shape (rows, columns), float32.
+        pixel_nm: Pixel pitch (rows, columns), nm.
+        quantity: What a pixel measures.
+        acquisition: How it was taken.
+        history: What was done to the scan, oldest first; kept by every writer.
+
+    Raises:
+        ScanError: The values are not a 2-D image, or the pitch is not positive and finite.
+    """
+
+    values: NDArray[np.float32]
+    pixel_nm: tuple[float, float]
+    quantity: Quantity = Quantity.HEIGHT
+    acquisition: Acquisition = Acquisition()
+    history: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or 0 in self.values.shape:
+            raise ScanError(f"a scan has rows and columns, got values of shape {self.values.shape}")
+        if self.values.dtype != np.float32:
+            raise ScanError(f"a scan holds float32, got {self.values.dtype}")
+        if not all(math.isfinite(p) and p > 0 for p in self.pixel_nm):
+            raise ScanError(f"the pixel pitch must be positive, got {self.pixel_nm} nm")
+
+    @property
+    def size_nm(self) -> tuple[float, float]:
+        """Field of view (height, width), nm."""
+        rows, columns = self.values.shape
+        return rows * self.pixel_nm[0], columns * self.pixel_nm[1]
+
+    def after(self, step: str, values: NDArray[np.floating]) -> Scan:
+        """The same field of view after `step` turned its pixels into `values`.
+
+        `values` may have more or fewer pixels: the pitch follows, the size in nm stays.
+        """
+        height, width = self.size_nm
+        rows, columns = values.shape
+        pixel_nm = self.pixel_nm
+        if values.shape != self.values.shape:
+            pixel_nm = (height / rows, width / columns)
+        return replace(
+            self,
+            values=values.astype(np.float32, copy=False),
+            pixel_nm=pixel_nm,
+            history=(*self.history, step),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Restoration:
+    """What comes back from a restoration; every Scan in it covers the same field of view.
+
+    Attributes:
+        measured: The scan that went in.
+        mean: The restored scan: the best single answer.
+        spread: How far the truth may lie from `mean`: one standard deviation per pixel, in the
+            unit of the scan. From the draws where there are any, else what the model expects.
+        draws: Samples of what the surface may have been; empty unless asked for.
+        provenance: What made it: source and model hashes, calls, seed, version; plain JSON values.
+    """
+
+    measured: Scan
+    mean: Scan
+    spread: Scan
+    draws: tuple[Scan, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
