@@ -1,0 +1,1 @@
+"""What instruments do to images: one effect a module, recipes that chain them, presets."""

@@ -1,0 +1,59 @@
+"""To another pixel pitch and back, and from few lines to many; the size in nm never changes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from .scan import Scan
+
+
+def to_shape(values: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The same field of view on another grid, by cubic splines, shape `shape`.
+
+    Pixels are areas: the centre of pixel i of n lies at (i + 1/2)/n of the side. Where the new grid
+    is coarser, detail that it cannot hold is filtered out first.
+    """
+    if values.shape == shape:
+        return values.astype(np.float32, copy=False)
+    ratio = np.divide(values.shape, shape)
+    # The Gaussian whose transfer falls to 1/2 at the new Nyquist frequency: 0.37 new pixels.
+    sigma = np.where(ratio > 1, 0.37 * ratio, 0.0)
+    source = gaussian_filter(values.astype(np.float64), sigma, mode="nearest")
+    at = [(np.arange(n) + 0.5) * r - 0.5 for n, r in zip(shape, ratio, strict=True)]
+    grid = np.meshgrid(*at, indexing="ij")
+    return map_coordinates(source, grid, order=3, mode="nearest").astype(np.float32)
+
+
+def to_pitch(scan: Scan, pixel_nm: tuple[float, float]) -> Scan:
+    """The scan at about `pixel_nm` (rows, columns): the nearest pitch that divides its size."""
+    shape = tuple(max(1, round(s / p)) for s, p in zip(scan.size_nm, pixel_nm, strict=True))
+    rows, columns = shape
+    return scan.after(f"resampled to {rows}x{columns}", to_shape(scan.values, (rows, columns)))
+
+
+def line_phase(factor: int) -> int:
+    """The row, of `factor` new ones, at which a measured line stands: the middle, or just above."""
+    return (factor - 1) // 2
+
+
+@lru_cache(maxsize=64)
+def line_weights(rows: int, at: tuple[int, ...]) -> NDArray[np.float32]:
+    """The matrix that carries lines measured at the rows `at` to all `rows`, by cubic splines.
+
+    A spline is linear in its data, so that it is a matrix, shape (rows, len(at)); rows of it that
+    belong to measured lines are exact unit vectors. Beyond the first and last line, and where
+    fewer than 3 lines are known, the nearest line is repeated.
+    """
+    where = np.arange(rows)
+    nearest = np.abs(where[:, None] - np.array(at)).argmin(axis=1)
+    weights = np.eye(len(at))[nearest]
+    if len(at) >= 3:
+        inside = (where >= at[0]) & (where <= at[-1])
+        weights[inside] = CubicSpline(at, np.eye(len(at)))(where[inside])
+        weights[list(at)] = np.eye(len(at))
+    return weights.astype(np.float32)
