@@ -1,0 +1,127 @@
+"""The network of the shipped models: quick on a processor, because it does only 3x3 convolutions.
+
+A U-Net behind a pixel-unshuffle stem, of residual blocks without normalisation layers, told the
+time by scale and shift (FiLM). Skips are added, not concatenated.
+
+References:
+    Lim et al., EDSR, arXiv:1707.02921 (residual blocks without normalisation)
+    Perez et al., FiLM, arXiv:1709.07871
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own custom)
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The size of a `Swift`.
+
+    Attributes:
+        widths: Channels at each resolution, finest first.
+        blocks: Residual blocks at each resolution, both on the way down and on the way up.
+        middle: Further blocks at the coarsest resolution.
+        stem: Side of the square of pixels that the stem folds into channels.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128)
+    blocks: tuple[int, ...] = (1, 1, 2)
+    middle: int = 2
+    stem: int = 2
+
+    @property
+    def multiple(self) -> int:
+        """Image sides must be divisible by this."""
+        return self.stem * 2 ** (len(self.widths) - 1)
+
+
+class Swift(nn.Module):
+    """Maps (batch, 3, rows, columns) and times (batch,) to (batch, 2, rows, columns).
+
+    In: the image on its way, what is known (the measurement, or the mean), and 1 where that was
+    measured, 0 where it was filled in. Out: what to add to the known image, and the log of the
+    error to expect there (Laplace scale).
+    """
+
+    def __init__(self, layout: Layout = Layout()) -> None:
+        super().__init__()
+        self.layout = layout
+        widths, fold = layout.widths, layout.stem**2
+        self.time = _Time(64, 128)
+        self.stem = nn.Conv2d(3 * fold, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
+        self.middle = _stage(widths[-1], layout.middle)
+        self.up = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.coarser = nn.ModuleList(nn.Conv2d(fine, c, 2, stride=2) for fine, c in pairs)
+        self.finer = nn.ModuleList(nn.Conv2d(c, 4 * fine, 1) for fine, c in pairs)
+        self.head = nn.Conv2d(widths[0], 2 * fold, 3, padding=1)
+        # A new network is the identity: it has to learn to change anything at all.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, image: Tensor, t: Tensor) -> Tensor:
+        """The addition and its log error; sides of `image` divisible by `layout.multiple`."""
+        time = self.time(t)
+        h = self.stem(F.pixel_unshuffle(image, self.layout.stem))
+        skips = []
+        for level, stage in enumerate(self.down):
+            h = _run(stage, h, time)
+            skips.append(h)
+            if level < len(self.coarser):
+                h = self.coarser[level](h)
+        h = _run(self.middle, h, time)
+        for level in reversed(range(len(self.up))):
+            if level < len(self.finer):
+                h = F.pixel_shuffle(self.finer[level](h), 2)
+            h = _run(self.up[level], h + skips[level], time)
+        return F.pixel_shuffle(self.head(h), self.layout.stem)
+
+
+class _Block(nn.Module):
+    """3x3 convolution, scale and shift by time, ReLU, 3x3 convolution; added to its input."""
+
+    def __init__(self, width: int, time_width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(time_width, 2 * width)
+        # Without normalisation, blocks that start small keep a deep stack of them stable.
+        self.gain = nn.Parameter(torch.full((1, width, 1, 1), 0.2))
+
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        scale, shift = self.film(time)[:, :, None, None].chunk(2, dim=1)
+        return h + self.gain * self.second(F.relu(self.first(h) * (1 + scale) + shift))
+
+
+class _Time(nn.Module):
+    """Times (batch,) as sines and cosines of many periods, mixed: (batch, width)."""
+
+    def __init__(self, waves: int, width: int) -> None:
+        super().__init__()
+        half = waves // 2
+        self.register_buffer(
+            "frequency",
+            1000 * torch.exp(-math.log(10_000) * torch.arange(half) / half),
+            persistent=False,
+        )
+        self.mix = nn.Sequential(nn.Linear(waves, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, t: Tensor) -> Tensor:
+        angle = t[:, None] * self.frequency
+        return self.mix(torch.cat([angle.sin(), angle.cos()], dim=1))
+
+
+def _stage(width: int, blocks: int) -> nn.ModuleList:
+    return nn.ModuleList(_Block(width, 128) for _ in range(blocks))
+
+
+def _run(stage: nn.Module, h: Tensor, time: Tensor) -> Tensor:
+    for block in stage:  # type: ignore[attr-defined]
+        h = block(h, time)
+    return h

@@ -1,0 +1,76 @@
+r"""The posterior mean, the error to expect of it, and the flow from it, in one network.
+
+At t = 0 the network is shown the measurement :math:`y` twice and adds what brings it to the mean;
+at t in (0, 1] it is shown a point of the path of `scanmend.generate.flow` and that mean.
+
+References:
+    Ohayon et al., arXiv:2410.00418 (posterior mean, then flow)
+    Seitzer et al., arXiv:2203.09168 (why the mean must not be trained through its variance)
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from ..generate.flow import between
+
+
+def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of the posterior mean and of its expected error; and the mean, detached.
+
+    Args:
+        net: As `nets.swift.Swift`.
+        known: What was measured, gaps filled in; shape (batch, 1, rows, columns).
+        mask: 1 where it was measured, else 0; shape as `known`.
+        target: The true image; shape as `known`.
+    """
+    added, log_error = _call(net, known, known, mask, known.new_zeros(len(known)))
+    # Heights have no origin: an offset of most of the image is nobody's error.
+    wanted = target - known
+    wanted = wanted - wanted.flatten(1).median(dim=1).values[:, None, None, None]
+    error = added - wanted
+    loss = 2 * F.huber_loss(added, wanted, delta=0.5) + 0.7 * _gradient(error) + 0.3 * laplace(
+        error.detach(), log_error
+    )
+    return loss, (known + added).detach()
+
+
+def flow_loss(
+    net: nn.Module,
+    mean: Tensor,
+    mask: Tensor,
+    target: Tensor,
+    noise_level: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """The loss of the flow from `mean` + noise to `target`, at times drawn by `generator`."""
+    noise = torch.randn(mean.shape, generator=generator).to(mean)
+    t = torch.rand(len(mean), generator=generator).to(mean)
+    # The origin of heights again: the flow must not be asked to guess it.
+    shift = (target - mean).flatten(1).median(dim=1).values[:, None, None, None]
+    path = between(mean + noise_level * noise, target - shift, t[:, None, None, None])
+    # A time of exactly 0 means "predict the mean"; the flow lives above it.
+    added, _ = _call(net, path, mean, mask, t.clamp(min=FLOW_FROM))
+    return F.huber_loss(mean + added, target - shift, delta=0.5)
+
+
+FLOW_FROM = 0.01
+"""The flow's first time as the network is told it: 0 itself asks for the posterior mean."""
+
+
+def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
+    """Negative log likelihood of `error` under a Laplace law of scale exp(`log_scale`)."""
+    log_scale = log_scale.clamp(-8, 8)
+    return (error.abs() * torch.exp(-log_scale) + log_scale).mean()
+
+
+def _call(net: nn.Module, path: Tensor, known: Tensor, mask: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    out = net(torch.cat([path, known, mask], dim=1), t).float()
+    return out[:, :1], out[:, 1:]
+
+
+def _gradient(error: Tensor) -> Tensor:
+    """Mean absolute difference of neighbouring errors: edges count, not only levels."""
+    return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()

@@ -1,0 +1,1 @@
+"""Clean and degraded pairs, each made from (recipe, seed, number) alone."""

@@ -1,0 +1,1 @@
+"""Training: settings, samples, loop, checkpoints, export."""

@@ -1,0 +1,47 @@
+"""The state of a training on disk: whole or absent, and nothing to unpickle."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+def save(
+    path: Path, iteration: int, net: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> None:
+    """Writes weights, their running average and the optimiser's state after `iteration` batches."""
+    tensors = {f"net/{k}": v for k, v in net.state_dict().items()}
+    tensors |= {f"average/{k}": v for k, v in average.items()}
+    names = [name for name, _ in net.named_parameters()]
+    for i, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{names[i]}/{k}": v for k, v in state.items()}
+    part = path.with_suffix(".part")
+    # Contiguous copies: safetensors takes neither channels-last nor shared memory.
+    copies = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    save_file(copies, part, metadata={"iteration": str(iteration)})
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load(path: Path, net: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
+    """Restores what `save` wrote; returns the number of batches that were trained on."""
+    parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimiser": {}}
+    with safe_open(path, "pt") as file:
+        iteration = int(file.metadata()["iteration"])
+        for key in file.keys():  # noqa: SIM118 (not a dictionary)
+            part, name = key.split("/", 1)
+            parts[part][name] = file.get_tensor(key)
+    net.load_state_dict(parts["net"])
+    for name, value in average.items():
+        value.copy_(parts["average"][name])
+    state = optimiser.state_dict()
+    for i, (name, _) in enumerate(net.named_parameters()):
+        state["state"][i] = {k: parts["optimiser"][f"{name}/{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+    optimiser.load_state_dict(state)
+    return iteration
