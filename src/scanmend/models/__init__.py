@@ -1,0 +1,70 @@
+"""The models that are shipped, and model files anywhere: graph, weights and card in one `.onnx`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ..engine import Network
+from ..errors import ModelError
+
+DEFAULT = "si001h"
+_FOLDER = Path(str(files(__package__)))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file.
+
+    Attributes:
+        path: The file.
+        sha256: Hash of its bytes.
+    """
+
+    path: Path
+    sha256: str
+
+    @cached_property
+    def network(self) -> Network:
+        """The network, opened when it is first asked for."""
+        return Network(self.path)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What it was trained on and for, and how well it does."""
+        return self.network.card
+
+    @property
+    def name(self) -> str:
+        """The name on its card."""
+        return self.card["name"]
+
+
+def names() -> tuple[str, ...]:
+    """The models that come with scanmend."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.onnx")))
+
+
+def load(source: str | Path | None = None) -> Model:
+    """A shipped model by name (the default if None), or any model file by its path.
+
+    Raises:
+        ModelError: There is no such model, or the file is no ONNX model with a card.
+    """
+    shipped = _FOLDER / f"{source or DEFAULT}.onnx"
+    path = shipped if shipped.is_file() else Path(source or DEFAULT)
+    if not path.is_file():
+        raise ModelError(f"no model {str(path)!r}: pass one of {', '.join(names())}, or an .onnx file")
+    model = Model(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    _ = model.card  # A file that is no model is refused here, not in the middle of a scan.
+    return model
+
+
+def verify(model: Model) -> bool:
+    """Whether `model` is, to the last bit, one of those that were shipped."""
+    sums = (_FOLDER / "SHA256SUMS").read_text().split()
+    return model.sha256 in sums[::2]
