@@ -1,0 +1,56 @@
+"""What the benchmarks share: where the real scans are, the machine, and tables."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+import scanmend
+from scanmend import level
+from scanmend.scan import Scan
+
+DATA = Path(os.environ.get("SCANMEND_DATA", Path(__file__).parents[2] / "shared/data"))
+"""Real scans, which are not part of the project; SCANMEND_DATA names another folder."""
+
+SI001H = ("si001h_step", "si001h_patch")
+"""Two scans of Si(001):H, 512x512 pixels, 100 nm; never trained on."""
+
+
+def si001h(name: str) -> Scan:
+    """One of `SI001H`, levelled by a plane."""
+    scan = scanmend.read(DATA / f"stm/{name}.npy", size_nm=(100, 100), unit="nm")
+    return level.plane(scan)[0]
+
+
+def heading(title: str) -> None:
+    """Prints what was run, where and when: no figure is quoted without these."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
+        platform.processor(),
+    )
+    cores = len(os.sched_getaffinity(0))
+    now = datetime.now(UTC).date()
+    print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {cpu}, {cores} cores\n")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints a Markdown table; numbers are given as text already."""
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(map(str, row))} |")
+    print(flush=True)
+
+
+def crops(scan: Scan, side: int = 128, margin: int = 16) -> list[tuple[slice, slice]]:
+    """Nine squares of `side` pixels, 3x3 across the scan, at least `margin` from its border."""
+    starts = [np.linspace(margin, n - side - margin, 3).astype(int) for n in scan.values.shape]
+    return [(slice(r, r + side), slice(c, c + side)) for r in starts[0] for c in starts[1]]
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
