@@ -1,0 +1,202 @@
+"""Nanonis .sxm images, read and, when asked for, written.
+
+A text header of `:TAG:` lines, the bytes 1A 04, then one big-endian float32 frame per channel and
+direction, rows in the order scanned and pixels in the order displayed by time: an upward scan is
+turned over here, a backward trace mirrored. Lines that were never scanned are NaN in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import CorruptFile, UnsupportedFeature, WriteError
+from ..scan import Acquisition, Quantity, Restoration, Scan
+from .frame import Frame, pixels
+from .provenance import named
+from .units import nanoamperes
+
+NAME = "Nanonis SXM"
+_END = b":SCANIT_END:"
+_DATA = b"\x1a\x04"
+_HEADER_LIMIT = 1 << 22
+_DIRECTIONS = {
+    "both": ("forward", "backward"),
+    "forward": ("forward",),
+    "backward": ("backward",),
+}
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether a file that begins with `head` is ours."""
+    return head.startswith(b":NANONIS_VERSION:")
+
+
+def frames(path: Path) -> Sequence[Frame]:
+    """Every channel in every direction that was recorded."""
+    header, offset = _header(path)
+    tags = _tags(header)
+    sample = " ".join(_tag(path, tags, "SCANIT_TYPE").split())
+    if sample != "FLOAT MSBFIRST":
+        raise UnsupportedFeature(f"{path.name}: samples are {sample}, not big-endian floats")
+    columns, rows = (int(n) for n in _tag(path, tags, "SCAN_PIXELS").split())
+    width_m, height_m = (float(m) for m in _tag(path, tags, "SCAN_RANGE").split())
+    upward = tags.get("SCAN_DIR", "down").strip() == "up"
+    acquisition = _acquisition(tags)
+
+    found = []
+    for channel in _channels(_tag(path, tags, "DATA_INFO")):
+        for direction in channel.directions:
+            load = partial(_load, path, (rows, columns), offset, upward, direction == "backward")
+            offset += 4 * rows * columns
+            found.append(
+                Frame(
+                    channel.name,
+                    direction,
+                    channel.unit,
+                    (rows, columns),
+                    (height_m * 1e9, width_m * 1e9),
+                    load,
+                    acquisition,
+                )
+            )
+    return found
+
+
+def _load(
+    path: Path, shape: tuple[int, int], offset: int, upward: bool, mirrored: bool
+) -> NDArray[np.float32]:
+    return pixels(path, ">f4", shape, offset)[:: -1 if upward else 1, :: -1 if mirrored else 1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    name: str
+    unit: str
+    directions: tuple[str, ...]
+
+
+def _header(path: Path) -> tuple[str, int]:
+    """The header, and where the pixels begin."""
+    with path.open("rb") as file:
+        raw = file.read(_HEADER_LIMIT)
+    end = raw.find(_END)
+    start = raw.find(_DATA, end)
+    if end < 0 or start < 0:
+        raise CorruptFile(f"{path.name}: the header never ends (no {_END.decode()}, or no data)")
+    return raw[:end].decode("latin-1"), start + len(_DATA)
+
+
+def _tags(header: str) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    tag = ""
+    for line in header.splitlines():
+        if line.startswith(":") and line.rstrip().endswith(":") and len(line) > 2:
+            tag = line.strip().strip(":")
+            tags[tag] = ""
+        elif tag:
+            tags[tag] += line + "\n"
+    return tags
+
+
+def _tag(path: Path, tags: dict[str, str], name: str) -> str:
+    if name not in tags:
+        raise CorruptFile(f"{path.name}: its header has no :{name}:")
+    return tags[name]
+
+
+def _channels(table: str) -> list[_Channel]:
+    """Name, unit and direction of each channel: a tab-separated table under a line of headings."""
+    rows = [line.strip().split("\t") for line in table.strip().splitlines()[1:] if line.strip()]
+    return [_Channel(row[1], row[2], _DIRECTIONS[row[3].lower()]) for row in rows]
+
+
+def _acquisition(tags: dict[str, str]) -> Acquisition:
+    day, clock = tags.get("REC_DATE", "").strip(), tags.get("REC_TIME", "").strip()
+    date = re.fullmatch(r"(\d+)\.(\d+)\.(\d{4})", day)
+    return Acquisition(
+        bias_V=_number(tags.get("BIAS")),
+        setpoint_nA=_setpoint_nA(tags.get("Z-CONTROLLER", "")),
+        angle_deg=_number(tags.get("SCAN_ANGLE")),
+        started=f"{date[3]}-{date[2]:0>2}-{date[1]:0>2}T{clock}" if date else None,
+        instrument="Nanonis",
+    )
+
+
+def _setpoint_nA(table: str) -> float | None:
+    """From the table of the z controller, where its setpoint is a current."""
+    lines = [line.strip("\t ").split("\t") for line in table.splitlines() if line.strip()]
+    if len(lines) < 2 or "Setpoint" not in lines[0]:
+        return None
+    return nanoamperes(dict(zip(lines[0], lines[1], strict=False)).get("Setpoint", ""))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
+
+_NAMES = {"scan": "PROCESSED", "restored": "RESTORED", "measured": "MEASURED", "spread": "SPREAD"}
+_SI = {Quantity.HEIGHT: ("Z", "m"), Quantity.CURRENT: ("Current", "A")}
+
+
+def write(thing: Scan | Restoration, path: Path) -> None:
+    """Channels named for what they are, so that no restored pixel can pass for a measured one.
+
+    Values are float32 in m or A, so that they come back to within their last digit.
+
+    Raises:
+        WriteError: Counts, for which the format has no unit.
+    """
+    scans = named(thing)
+    scan = next(iter(scans.values()))
+    if scan.quantity not in _SI:
+        raise WriteError(f"{path.name}: Nanonis files hold heights and currents, not counts")
+    quantity, unit = _SI[scan.quantity]
+    # All channels share one grid: measured lines that are fewer than the restored stay out.
+    scans = {k: s for k, s in scans.items() if s.values.shape == scan.values.shape}
+    info = "\tChannel\tName\tUnit\tDirection\tCalibration\tOffset\n" + "".join(
+        f"\t{index}\t{_NAMES[name]}_{quantity}\t{unit}\tforward\t1.000E+0\t0.000E+0\n"
+        for index, name in enumerate(scans)
+    )
+    header = "".join(f":{tag}:\n{text}\n" for tag, text in _header_of(scan).items())
+    with path.open("wb") as file:
+        file.write(f"{header}:DATA_INFO:\n{info}\n\n".encode("latin-1", "replace"))
+        file.write(_END + b"\n\n\n" + _DATA)
+        for each in scans.values():
+            file.write((each.values.astype(np.float64) * 1e-9).astype(">f4").tobytes())
+
+
+def _header_of(scan: Scan) -> dict[str, str]:
+    taken = scan.acquisition
+    day, _, clock = (taken.started or "").partition("T")
+    date = ".".join(reversed(day.split("-"))) if day else "01.01.1900"
+    rows, columns = scan.values.shape
+    height_m, width_m = (length * 1e-9 for length in scan.size_nm)
+    setpoint = "NaN" if taken.setpoint_nA is None else f"{taken.setpoint_nA * 1e-9:.6E} A"
+    return {
+        "NANONIS_VERSION": "2",
+        "SCANIT_TYPE": "              FLOAT            MSBFIRST",
+        "REC_DATE": f" {date}",
+        "REC_TIME": clock or "00:00:00",
+        "REC_TEMP": "      0.0000000000",
+        "ACQ_TIME": "       0.0",
+        "SCAN_PIXELS": f"       {columns}       {rows}",
+        "SCAN_FILE": taken.source or "",
+        "SCAN_TIME": "             0.000E+0             0.000E+0",
+        "SCAN_RANGE": f"           {width_m!r}           {height_m!r}",
+        "SCAN_OFFSET": "             0.000000E+0         0.000000E+0",
+        "SCAN_ANGLE": f"            {taken.angle_deg or 0.0:.6E}",
+        "SCAN_DIR": "down",
+        "BIAS": f"            {float('nan') if taken.bias_V is None else taken.bias_V:.6E}",
+        "Z-CONTROLLER": f"\tName\ton\tSetpoint\n\tunknown\t1\t{setpoint}",
+        "COMMENT": "Restored by scanmend, not raw data. " + "; ".join(scan.history),
+    }

@@ -1,0 +1,68 @@
+"""Whole or not at all: a result is written beside its place, then put there in one step."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import WriteError
+from ..scan import Restoration, Scan
+from . import arrays, gwyddion, images, nanonis, netcdf
+
+WRITERS: dict[str, Callable[[Scan | Restoration, Path], None]] = {
+    ".nc": netcdf.write,
+    ".gwy": gwyddion.write_gwy,
+    ".gsf": gwyddion.write_gsf,
+    ".tif": images.write,
+    ".tiff": images.write,
+    ".npy": arrays.write,
+    ".sxm": nanonis.write,
+}
+"""What writes a file of each suffix."""
+
+
+def write(thing: Scan | Restoration, path: Path | str, *, overwrite: bool = False) -> Path:
+    """Writes a scan or a restoration; the suffix of `path` chooses the format.
+
+    The file appears whole or not at all, whatever happens meanwhile.
+
+    Raises:
+        WriteError: The suffix is none of WRITERS, the file exists and `overwrite` is off, or the
+            folder is missing, read-only or full.
+    """
+    path = Path(path)
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise WriteError(f"{path.name}: the suffix must be one of {', '.join(WRITERS)}")
+    if path.is_dir():
+        raise WriteError(f"{path} is a folder: name a file in it")
+    if path.exists() and not overwrite:
+        raise WriteError(f"{path} exists already: choose another name, or allow overwriting")
+    if not path.parent.is_dir():
+        raise WriteError(f"{path.name} cannot be written: there is no folder {path.parent}")
+    # In the same folder, for only within one file system is a rename a single step.
+    unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix.lower()}")
+    try:
+        writer(thing, unfinished)
+        _sync(unfinished)
+        unfinished.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise WriteError(f"{path} cannot be written: {why.lower()}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _sync(path: Path) -> None:
+    """Has the disk itself, not only the operating system, hold what was written."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
