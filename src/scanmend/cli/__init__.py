@@ -1,0 +1,322 @@
+"""The command line: each command reads, calls one library function, writes.
+
+Data goes to stdout, talk and progress to stderr. Names of `scanmend` load what they need when they
+are first used, and rich is imported where a bar is drawn, so that `scanmend --help` is quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+import scanmend
+
+from ..errors import ScanmendError
+from .batch import Progress, Result, each, expand, why
+from .options import (
+    Reading,
+    Running,
+    Writing,
+    files_argument,
+    json_option,
+    reading_options,
+    running_options,
+    seed_option,
+    writing_options,
+)
+
+_FACTS = {
+    "bias_V": "bias {:.4g} V",
+    "setpoint_nA": "setpoint {:.4g} nA",
+    "angle_deg": "angle {:g}°",
+    "started": "started {}",
+    "instrument": "by {}",
+}
+"""What `info` tells of an acquisition, and how."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(scanmend.__version__, prog_name="scanmend")
+def commands() -> None:
+    """Mends and sharpens atomic-resolution scans."""
+
+
+@commands.command()
+@files_argument
+@json_option
+def info(files: Sequence[str], as_json: bool) -> None:
+    """What files hold: channels, directions, size, bias, setpoint."""
+
+    def task(path: Path, progress: Progress) -> Result:
+        file = scanmend.open(path)
+        result: Result = {
+            "input": str(path),
+            "format": file.format,
+            "channels": [
+                {
+                    "name": c.name,
+                    "quantity": c.quantity.name.lower() if c.quantity else None,
+                    "unit": c.unit,
+                    "directions": c.directions,
+                    "rows": c.rows,
+                    "columns": c.columns,
+                    "size_nm": c.size_nm,
+                }
+                for c in file.channels
+            ],
+        }
+        try:
+            taken = scanmend.read(path).acquisition
+        except ScanmendError as error:
+            return result | {"note": why(error)}
+        return result | {name: getattr(taken, name) for name in (*_FACTS, "source_sha256")}
+
+    each(expand(files), task, _info, as_json)
+
+
+@commands.command()
+@files_argument
+@reading_options
+@running_options
+@writing_options
+@json_option
+def restore(
+    files: Sequence[str], reading: Reading, running: Running, writing: Writing, as_json: bool
+) -> None:
+    """Restores scans; writes STEM_restored.nc."""
+    sources = expand(files)
+
+    def task(path: Path, progress: Progress) -> Result:
+        targets = writing.targets(path, "_restored", sources)
+        scan = reading.scan(path)
+        start = time.perf_counter()
+        result = scanmend.restore(scan, progress=progress, **vars(running))
+        return _written(path, result, targets, writing, time.perf_counter() - start)
+
+    each(sources, task, _outputs, as_json)
+
+
+@commands.command()
+@files_argument
+@click.option("--factor", type=click.Choice(["2", "4"]), default="2", show_default=True)
+@click.option(
+    "--keep-measured/--no-keep-measured", default=True, help="Measured lines, to the bit."
+)
+@reading_options
+@running_options
+@writing_options
+@json_option
+def upscale(
+    files: Sequence[str],
+    factor: str,
+    keep_measured: bool,
+    reading: Reading,
+    running: Running,
+    writing: Writing,
+    as_json: bool,
+) -> None:
+    """Puts 2 or 4 lines where one was scanned; writes STEM_x2.nc or STEM_x4.nc."""
+    sources = expand(files)
+
+    def task(path: Path, progress: Progress) -> Result:
+        targets = writing.targets(path, f"_x{factor}", sources)
+        scan = reading.scan(path)
+        start = time.perf_counter()
+        result = scanmend.upscale(
+            scan, int(factor), keep_measured=keep_measured, progress=progress, **vars(running)
+        )
+        return _written(path, result, targets, writing, time.perf_counter() - start)
+
+    each(sources, task, _outputs, as_json)
+
+
+@commands.command()
+@files_argument
+@click.option(
+    "--recipe",
+    default="realistic",
+    show_default=True,
+    metavar="NAME|FILE.toml",
+    help="What happens to the scan: paper, realistic, or a file of yours.",
+)
+@seed_option
+@reading_options
+@writing_options
+@json_option
+def degrade(
+    files: Sequence[str],
+    recipe: str,
+    seed: int,
+    reading: Reading,
+    writing: Writing,
+    as_json: bool,
+) -> None:
+    """Damages scans as an instrument would; writes STEM_degraded.nc."""
+    import numpy as np
+
+    from ..degrade import recipe as recipes
+
+    sources = expand(files)
+    is_file = recipe.endswith(".toml")
+    steps = recipes.load_file(recipe) if is_file else recipes.preset(recipe)
+
+    def task(path: Path, progress: Progress) -> Result:
+        target, figure = writing.targets(path, "_degraded", sources)
+        scan = steps(reading.scan(path), np.random.default_rng(seed))
+        scanmend.write(scan, target, overwrite=writing.overwrite)
+        if figure:
+            writing.figure(scanmend.plot(scan), figure)
+        return _described(path, scan, target, figure) | {"recipe": recipe, "seed": seed}
+
+    each(sources, task, _outputs, as_json)
+
+
+@commands.group()
+def models() -> None:
+    """The models that come with scanmend, and model files of yours."""
+
+
+@models.command("list")
+@json_option
+def list_models(as_json: bool) -> None:
+    """Names, and what each is for."""
+    cards = [scanmend.models.load(name).card for name in scanmend.models.names()]
+    if as_json:
+        click.echo(json.dumps(cards, indent=2))
+        return
+    for card in cards:
+        low, high = card["pixel_nm"]
+        tasks = ", ".join(card["tasks"])
+        click.echo(f"{card['name']:12} {card['surface']:12} {low:g}-{high:g} nm/pixel  {tasks}")
+
+
+@models.command()
+@click.argument("name", metavar="NAME|FILE")
+def card(name: str) -> None:
+    """What a model was trained on and for, as JSON."""
+    click.echo(json.dumps(scanmend.models.load(name).card, indent=2))
+
+
+@models.command()
+@click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
+def verify(names: Sequence[str]) -> None:
+    """Checks that model files are those that were shipped, to the last bit."""
+    wrong = 0
+    for name in names or scanmend.models.names():
+        model = scanmend.models.load(name)
+        good = scanmend.models.verify(model)
+        wrong += not good
+        click.echo(f"{name}: {'as shipped' if good else 'NOT as shipped'}, {model.sha256}")
+    if wrong:
+        raise click.exceptions.Exit(1)
+
+
+@commands.command()
+@click.option(
+    "-o", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), metavar="DIR"
+)
+@seed_option
+@click.option("--model", metavar="NAME|FILE")
+@click.option("--overwrite", is_flag=True, help="Replace the files of an earlier demo.")
+@json_option
+def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: bool) -> None:
+    """Simulates a damaged scan, restores it, shows both: the main job with no input."""
+    from .. import demo as demonstration
+
+    writing = Writing(folder, "nc", png=True, overwrite=overwrite)
+    target, figure = writing.targets(Path("scanmend-demo"), "")
+    assert figure is not None
+    shown = demonstration.run(seed, model)
+    scanmend.write(shown.result, target, overwrite=overwrite)
+    writing.figure(scanmend.plot(shown.result.measured, shown.result), figure)
+    scores, seconds = shown.scores(), round(shown.seconds, 3)
+    if as_json:
+        files = {"output": str(target), "figure": str(figure)}
+        click.echo(json.dumps(scores | {"seconds": seconds} | files, indent=2))
+        return
+    rows, columns = shown.truth.values.shape
+    click.echo(f"Si(001):H, {columns} × {rows} pixels, simulated, damaged, restored:")
+    for name, score in scores.items():
+        click.echo(f"  {name:9} SSIM {score['ssim']:.3f}   PSNR {score['psnr_dB']:.1f} dB")
+    click.echo(f"  restored in {seconds:.2f} s with {shown.result.provenance['model']}")
+    click.echo(f"wrote {target} and {figure}")
+
+
+def _info(result: Result) -> str:
+    lines = [f"{result['input']}: {result['format']}"]
+    for c in result["channels"]:
+        kind = f"{c['quantity'] or 'unknown quantity'} ({c['unit'] or 'no unit'})"
+        pixels = f"{c['columns']} × {c['rows']} pixels"
+        height, width = c["size_nm"] or (None, None)
+        size = f"{width:.4g} × {height:.4g} nm" if width else "size unknown"
+        directions = ", ".join(c["directions"])
+        lines.append(f"  {c['name']:16} {kind:20} {pixels:18} {size:16} {directions}".rstrip())
+    known = [text.format(result[k]) for k, text in _FACTS.items() if result.get(k) is not None]
+    if known:
+        lines.append("  " + " · ".join(known))
+    if "note" in result:
+        lines.append(f"  note: {result['note']}")
+    return "\n".join(lines)
+
+
+def _written(
+    source: Path,
+    result: scanmend.Restoration,
+    targets: tuple[Path, Path | None],
+    writing: Writing,
+    seconds: float,
+) -> Result:
+    """Writes a restoration, and its figure where asked for."""
+    target, figure = targets
+    scanmend.write(result, target, overwrite=writing.overwrite)
+    if figure:
+        writing.figure(scanmend.plot(result.measured, result), figure)
+    columns, rows = result.mean.values.shape[::-1]
+    name = click.format_filename(source.name)
+    click.echo(f"{name}: {columns} × {rows} pixels in {seconds:.2f} s", err=True)
+    described = _described(source, result.mean, target, figure)
+    return described | {"seconds": round(seconds, 3)} | result.provenance
+
+
+def _described(source: Path, scan: scanmend.Scan, target: Path, figure: Path | None) -> Result:
+    return {
+        "input": str(source),
+        "output": str(target),
+        "figure": str(figure) if figure else None,
+        "quantity": scan.quantity.name.lower(),
+        "unit": scan.quantity.value,
+        "rows": scan.values.shape[0],
+        "columns": scan.values.shape[1],
+        "size_nm": scan.size_nm,
+    }
+
+
+def _outputs(result: Result) -> str:
+    return "\n".join(result[key] for key in ("output", "figure") if result[key])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status, and never shows a traceback."""
+    try:
+        return commands.main(arguments, "scanmend", standalone_mode=False) or 0
+    except click.ClickException as error:  # wrong usage
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("scanmend: stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read stdout has gone; without this, Python complains when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if "SCANMEND_DEBUG" in os.environ:
+            raise
+        click.echo(f"scanmend: {why(error)}", err=True)
+        return 1

@@ -1,0 +1,133 @@
+"""Many files, one after the other: what fails is one line, and the others are still done."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import scanmend
+
+from ..errors import ReadError, ScanmendError, UnknownFormat
+
+Result = dict[str, Any]
+Progress = Callable[[float], None]
+
+_OURS = re.compile(r"_(restored|degraded|x\d)$")
+"""Stems of what the commands write: in a folder, these are no input."""
+
+
+def each(
+    sources: Sequence[Path | str],
+    task: Callable[[Path, Progress], Result],
+    text: Callable[[Result], str],
+    as_json: bool,
+) -> None:
+    """Does `task` for every source, then exits with 1 if one failed.
+
+    Args:
+        sources: From `expand`.
+        task: Does one file, and returns what is to be said about it.
+        text: That, in words; printed as soon as the file is done.
+        as_json: Whether to print one JSON document instead, when all are done.
+    """
+    results: list[Result] = []
+    failed = False
+    for number, source in enumerate(sources, 1):
+        name = click.format_filename(source)
+        try:
+            label = f"{name} ({number} of {len(sources)})" if len(sources) > 1 else name
+            with _bar(label) as progress:
+                result = task(_one(source), progress)
+        except Exception as error:
+            if "SCANMEND_DEBUG" in os.environ:
+                raise
+            failed = True
+            reason = why(error).removeprefix(f"{Path(source).name}: ")
+            result = {"input": str(source), "error": reason}
+            click.echo(f"scanmend: {name}: {reason}", err=True)
+        else:
+            if not as_json:
+                click.echo(text(result))
+        results.append(result)
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def expand(arguments: Sequence[str]) -> list[Path | str]:
+    """The files that arguments stand for; a folder or pattern without any stands for itself."""
+    sources: list[Path | str] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            sources += _scans_in(path) or [path]
+        elif not path.exists() and glob.has_magic(argument):
+            found = glob.glob(argument, recursive=True)  # noqa: PTH207 (Path.glob takes none from /)
+            sources += sorted(map(Path, found)) or [argument]
+        else:
+            sources.append(path)
+    return sources
+
+
+def _one(source: Path | str) -> Path:
+    if isinstance(source, str):
+        raise ReadError("no file matches this pattern")
+    if source.is_dir():
+        raise ReadError("no scan is in this folder")
+    return source
+
+
+def _scans_in(folder: Path) -> list[Path]:
+    """The scans in a folder; what no reader recognises is no scan, and is named on stderr."""
+    scans = []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith(".") or _OURS.search(path.stem):
+            continue
+        try:
+            scanmend.open(path)
+        except UnknownFormat:
+            click.echo(f"{click.format_filename(path)}: no scan, left out", err=True)
+            continue
+        except ScanmendError:
+            pass  # It will fail in its turn, and say why.
+        scans.append(path)
+    return scans
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Progress]:
+    """A bar on stderr while a file is done; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress as Bar
+
+    # stdout is left alone: rich would send what is printed there to stderr.
+    with Bar(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
+        task = bar.add_task(escape(label), total=1.0)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def why(error: Exception) -> str:
+    """One line for a failure."""
+    match error:
+        case ScanmendError():
+            return " ".join(str(error).split())
+        case MemoryError():
+            return "it does not fit into memory"
+        case OSError():
+            return error.strerror or str(error)
+    kind, text = type(error).__name__, " ".join(str(error).split())
+    return f"{kind}: {text} (this is a bug; SCANMEND_DEBUG=1 shows where)"

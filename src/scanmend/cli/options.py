@@ -1,0 +1,179 @@
+"""Options that several commands share, each bundle as one object."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import scanmend
+
+from ..errors import WriteError
+from .batch import why
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class _Size(click.ParamType):
+    name = "W[,H]"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        try:
+            sizes = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            sizes = ()
+        if len(sizes) not in (1, 2) or not all(0 < size < float("inf") for size in sizes):
+            self.fail(f"{value!r} is not WIDTH or WIDTH,HEIGHT in nm, such as 100 or 100,50")
+        return sizes
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Which scan of a file."""
+
+    channel: str | None
+    direction: str | None
+    size_nm: tuple[float, ...] | None
+    unit: str | None
+
+    def scan(self, path: Path) -> scanmend.Scan:
+        """Reads it."""
+        size = None
+        if self.size_nm:
+            width = self.size_nm[0]
+            height = self.size_nm[1] if len(self.size_nm) == 2 else self._square(path, width)
+            size = height, width
+        return scanmend.read(path, self.channel, self.direction, size_nm=size, unit=self.unit)
+
+    def _square(self, path: Path, width: float) -> float:
+        """The height that makes pixels square."""
+        channels = scanmend.open(path).channels
+        shown = next((c for c in channels if c.name == self.channel), channels[0])
+        return width * shown.rows / shown.columns
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Where results go, and as what."""
+
+    folder: Path
+    format: str
+    png: bool
+    overwrite: bool
+
+    def targets(
+        self, source: Path, ending: str, inputs: Sequence[Path | str] = ()
+    ) -> tuple[Path, Path | None]:
+        """The names of the result and of its figure, checked before any work is done for them.
+
+        Raises:
+            WriteError: One of them is among `inputs`, or is there and may not be replaced.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{self.folder} cannot be made: {why(error)}") from error
+        result = self.folder / f"{source.stem}{ending}.{self.format}"
+        figure = result.with_suffix(".png") if self.png else None
+        for target in filter(None, (result, figure)):
+            if not target.exists():
+                continue
+            if any(Path(i).exists() and target.samefile(i) for i in inputs):
+                raise WriteError(f"{target} is an input, which is never overwritten")
+            if not self.overwrite:
+                raise WriteError(f"{target} exists already: choose another -o, or --overwrite")
+        return result, figure
+
+    def figure(self, figure: Figure, path: Path) -> None:
+        """Writes a figure."""
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        try:
+            path.write_bytes(drawn.getvalue())
+        except OSError as error:
+            raise WriteError(f"{path} cannot be written: {why(error)}") from error
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a model is asked for."""
+
+    model: str | None
+    calls: int
+    draws: int
+    seed: int
+
+
+def _bundle(name: str, kind: type, *options: Callable) -> Callable:
+    """A decorator that gives a command `options`, which it receives as one `kind` called `name`."""
+
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def bundled(**given: Any) -> Any:
+            values = {field.name: given.pop(field.name) for field in fields(kind)}
+            return command(**given, **{name: kind(**values)})
+
+        for option in reversed(options):
+            bundled = option(bundled)
+        return bundled
+
+    return decorate
+
+
+files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+seed_option = click.option("--seed", default=0, show_default=True, help="Decides what is random.")
+reading_options = _bundle(
+    "reading",
+    Reading,
+    click.option("--channel", help="Channel of the file; by default the first height."),
+    click.option("--direction", type=click.Choice(["forward", "backward"])),
+    click.option("--size-nm", type=_Size(), help="Field of view, for files that do not say it."),
+    click.option("--unit", help="Unit of the values, for files that do not say it: nm, pA ..."),
+)
+writing_options = _bundle(
+    "writing",
+    Writing,
+    click.option(
+        "-o",
+        "folder",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(),
+        metavar="DIR",
+        help="Where results go; by default here.",
+    ),
+    click.option(
+        "--format",
+        type=click.Choice(["nc", "gwy", "gsf", "tif", "npy", "sxm"]),
+        default="nc",
+        show_default=True,
+    ),
+    click.option("--png", is_flag=True, help="A figure besides."),
+    click.option("--overwrite", is_flag=True, help="Replace earlier results; never the input."),
+)
+running_options = _bundle(
+    "running",
+    Running,
+    click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`."),
+    click.option(
+        "--calls",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Calls of the network: 1 gives the mean, more add texture.",
+    ),
+    click.option(
+        "--draws",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Samples of what the surface may have been; they give the spread.",
+    ),
+    seed_option,
+)

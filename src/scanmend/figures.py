@@ -1,0 +1,259 @@
+"""Scans as figures: with scale bar, unit, bias and setpoint, and their Fourier transforms.
+
+Everything is drawn through Matplotlib's objects, never through pyplot, which would keep every
+figure alive and choose a window system.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from numpy.typing import NDArray
+
+from . import level
+from .resample import line_phase, line_weights
+from .scan import Quantity, Restoration, Scan
+
+_NOT_MEASURED = "#8d99a6"
+_FINE = {Quantity.HEIGHT: "pm", Quantity.CURRENT: "pA"}
+_SURFACE = "inferno"
+
+
+def plot(scan: Scan, result: Restoration | None = None) -> Figure:
+    """The scan; or the scan, its restoration, what was removed, the spread, and both spectra.
+
+    Heights are shown with their plane subtracted. Measured and restored share one set of levels:
+    the 0.5th to 99.5th percentile of either, so that a few spikes do not set the contrast.
+    """
+    return _single(scan) if result is None else _sheet(scan, result)
+
+
+def power_spectrum(scan: Scan) -> NDArray[np.float64]:
+    """Power of the Hann-windowed scan, zero frequency at [rows // 2, columns // 2].
+
+    The plane is subtracted first; pixels that were not measured count as 0. Divided by the sum of
+    the squared window, so that white noise of variance s² has mean power s² at any size.
+
+    Returns:
+        Shape (rows, columns), in the scan's unit squared; steps of 1 / size_nm.
+    """
+    values = np.nan_to_num(level.plane(scan)[0].values.astype(np.float64))
+    window = np.hanning(values.shape[0] + 2)[1:-1, None] * np.hanning(values.shape[1] + 2)[1:-1]
+    spectrum = np.fft.fftshift(np.fft.fft2(window * values))
+    return np.abs(spectrum) ** 2 / np.sum(window**2)
+
+
+def nice_length(limit_nm: float) -> float:
+    """The longest of 1, 2, 5 times a power of ten that is at most `limit_nm`."""
+    decade = 10.0 ** math.floor(math.log10(limit_nm))
+    return max(m * decade for m in (1, 2, 5) if m * decade <= limit_nm)
+
+
+def _single(scan: Scan) -> Figure:
+    height, width = scan.size_nm
+    page = _Page(columns=1, panel_in=6.0, row_heights=(_panel_height(6.0, height / width),))
+    shown = _shown(scan)
+    low, high = _levels(shown)
+    factor, unit = _unit(scan.quantity, high - low)
+    image = _draw(page.panel(0, 0), scan, factor * shown, _SURFACE, factor * low, factor * high)
+    page.bar(image, f"{scan.quantity.name.lower()} ({unit})")
+    page.head(scan)
+    return page.figure
+
+
+def _sheet(scan: Scan, result: Restoration) -> Figure:
+    height, width = scan.size_nm
+    image_in = _panel_height(3.1, height / width)
+    page = _Page(columns=3, panel_in=3.1, row_heights=(image_in, max(image_in, 3.1)))
+
+    shown = _shown(scan), _shown(result.mean)
+    low, high = _levels(*shown)
+    factor, unit = _unit(scan.quantity, high - low)
+    for column, title in enumerate(("measured", "restored")):
+        of = (scan, result.mean)[column]
+        axes = page.panel(0, column, title)
+        image = _draw(axes, of, factor * shown[column], _SURFACE, factor * low, factor * high)
+        page.bar(image, f"{scan.quantity.name.lower()} ({unit})")
+
+    title, label, on, change = _change(scan, result.mean)
+    most = max(abs(bound) for bound in _levels(change))
+    factor, unit = _unit(scan.quantity, most)
+    axes = page.panel(0, 2, title)
+    image = _draw(axes, on, factor * change, "RdBu_r", -factor * most, factor * most)
+    page.bar(image, f"{label} ({unit})")
+
+    spectra = power_spectrum(scan), power_spectrum(result.mean)
+    low, high = np.percentile(np.log10(np.maximum(spectra[0], 1e-30)), (20, 99.9))
+    reach = max(0.5 / pitch for pitch in result.mean.pixel_nm)
+    for column, title in enumerate(("measured, spectrum", "restored, spectrum")):
+        of = (scan, result.mean)[column]
+        _draw_spectrum(page.panel(1, column, title), of, spectra[column], low, high, reach)
+
+    top = _levels(result.spread.values)[1]
+    factor, unit = _unit(scan.quantity, top)
+    axes = page.panel(1, 2, "spread", image_in)
+    image = _draw(axes, result.spread, factor * result.spread.values, "cividis", 0, factor * top)
+    page.bar(image, f"one standard deviation ({unit})")
+    page.head(scan, result)
+    return page.figure
+
+
+class _Page:
+    """A figure whose panels are placed in inches, so that no text can run into another."""
+
+    MARGIN, GAP, HEAD, TITLE, FOOT = 0.2, 0.15, 0.72, 0.3, 0.62
+
+    def __init__(self, columns: int, panel_in: float, row_heights: Sequence[float]) -> None:
+        self.panel_in, self.row_heights = panel_in, row_heights
+        self.width_in = 2 * self.MARGIN + columns * panel_in + (columns - 1) * self.GAP
+        self.height_in = self.HEAD + sum(self.TITLE + h + self.FOOT for h in row_heights)
+        self.figure = Figure(figsize=(self.width_in, self.height_in), dpi=160)
+
+    def panel(self, row: int, column: int, title: str = "", height_in: float = 0) -> Axes:
+        """Axes at the top of a cell; they fill it unless their height is given."""
+        above = self.HEAD + sum(self.TITLE + h + self.FOOT for h in self.row_heights[:row])
+        left = self.MARGIN + column * (self.panel_in + self.GAP)
+        axes = self._axes(left, above + self.TITLE, height_in or self.row_heights[row])
+        axes.set_title(title, fontsize=11, pad=5)
+        axes.set_anchor("N")
+        return axes
+
+    def bar(self, image: AxesImage, label: str) -> None:
+        """The colour bar below a panel."""
+        box = image.axes.get_position(original=True)
+        below = (1 - box.y0) * self.height_in + 0.07
+        axes = self._axes(box.x0 * self.width_in, below, 0.1)
+        bar = self.figure.colorbar(image, cax=axes, orientation="horizontal", extend="both")
+        bar.set_label(label, fontsize=9, labelpad=1)
+        axes.tick_params(labelsize=8, length=2, pad=2)
+
+    def head(self, scan: Scan, result: Restoration | None = None) -> None:
+        """Two lines above the panels: which scan this is, and how it was taken and treated."""
+        left, top = self.MARGIN / self.width_in, 1 / self.height_in
+        name, facts = _caption(scan, result)
+        self.figure.text(left, 1 - 0.30 * top, name, fontsize=12, fontweight="bold", va="center")
+        self.figure.text(left, 1 - 0.56 * top, facts, fontsize=9.5, color="#444444", va="center")
+
+    def _axes(self, left_in: float, above_in: float, height_in: float) -> Axes:
+        bottom = (self.height_in - above_in - height_in) / self.height_in
+        size = self.panel_in / self.width_in, height_in / self.height_in
+        return self.figure.add_axes((left_in / self.width_in, bottom, *size))
+
+
+def _panel_height(width_in: float, ratio: float) -> float:
+    """Height of a panel for a scan `ratio` times as tall as wide, within reason."""
+    return width_in * min(max(ratio, 1 / 4), 1.6)
+
+
+def _caption(scan: Scan, result: Restoration | None) -> tuple[str, str]:
+    taken = scan.acquisition
+    rows, columns = scan.values.shape
+    height, width = scan.size_nm
+    facts = [f"{width:.4g} × {height:.4g} nm", f"{columns} × {rows} pixels"]
+    if taken.bias_V is not None:
+        facts.append(f"{taken.bias_V:.3g} V".replace("-", "−"))
+    if taken.setpoint_nA is not None:
+        amps = taken.setpoint_nA
+        facts.append(f"{amps:.3g} nA" if abs(amps) >= 1 else f"{1e3 * amps:.3g} pA")
+    if missing := np.count_nonzero(np.isnan(scan.values)):
+        facts.append(f"grey: not measured ({missing / scan.values.size:.0%})")
+    if result is not None and "model" in result.provenance:
+        facts.append(f"restored by {result.provenance['model']}")
+    name = " · ".join(filter(None, (taken.source, taken.channel, taken.direction)))
+    return name or "scan", " · ".join(facts)
+
+
+def _shown(scan: Scan) -> NDArray[np.float64]:
+    """What is drawn of a scan: heights without their plane, currents and counts as they are."""
+    if scan.quantity is Quantity.HEIGHT:
+        scan = level.plane(scan)[0]
+    return scan.values.astype(np.float64)
+
+
+def _levels(*images: NDArray[np.floating]) -> tuple[float, float]:
+    known = [image[np.isfinite(image)] for image in images]
+    low = min(float(np.percentile(k, 0.5)) for k in known)
+    high = max(float(np.percentile(k, 99.5)) for k in known)
+    return (low, high) if high > low else (low - 1e-6, high + 1e-6)
+
+
+def _unit(quantity: Quantity, span: float) -> tuple[float, str]:
+    """Factor and unit in which a range of `span` reads well."""
+    if quantity in _FINE and span < 1:
+        return 1e3, _FINE[quantity]
+    return 1.0, quantity.value
+
+
+def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.float64]]:
+    """What the model did: a title, a label, the grid it is on, and the image."""
+    rows = mean.values.shape[0]
+    values = scan.values.astype(np.float64)
+    if mean.values.shape == scan.values.shape:
+        return "removed", "measured − restored", scan, values - mean.values
+    factor = rows // scan.values.shape[0]
+    whole = np.flatnonzero(~np.isnan(values).any(axis=1))
+    at = tuple((whole * factor + line_phase(factor)).tolist())
+    spline = line_weights(rows, at) @ values[whole]
+    return "added to a spline", "restored − spline through the lines", mean, mean.values - spline
+
+
+def _colours(name: str) -> Colormap:
+    return colormaps[name].with_extremes(bad=_NOT_MEASURED)
+
+
+def _draw(
+    axes: Axes, scan: Scan, values: NDArray[np.floating], colours: str, low: float, high: float
+) -> AxesImage:
+    height, width = scan.size_nm
+    image = axes.imshow(
+        np.ma.masked_invalid(values),
+        cmap=_colours(colours),
+        vmin=low,
+        vmax=high,
+        extent=(0, width, height, 0),
+        aspect="equal" if 1 / 8 < height / width < 8 else "auto",
+    )
+    axes.set(xticks=[], yticks=[])
+    length = nice_length(0.3 * width)
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length,
+        f"{length:g} nm",
+        "lower left",
+        color="white",
+        size_vertical=min(0.012 * width, 0.04 * height),  # pyright: ignore[reportArgumentType]
+        pad=0.35,
+        borderpad=0.5,
+        sep=3,
+    )
+    bar.patch.set(facecolor="black", alpha=0.55, edgecolor="none")
+    axes.add_artist(bar)
+    return image
+
+
+def _draw_spectrum(
+    axes: Axes, scan: Scan, power: NDArray[np.float64], low: float, high: float, reach: float
+) -> None:
+    def edges(count: int, length_nm: float) -> tuple[float, float]:
+        return -(count // 2 + 0.5) / length_nm, ((count - 1) // 2 + 0.5) / length_nm
+
+    left, right = edges(power.shape[1], scan.size_nm[1])
+    top, bottom = edges(power.shape[0], scan.size_nm[0])
+    axes.imshow(
+        np.log10(np.maximum(power, 1e-30)),
+        cmap="magma",
+        vmin=low,
+        vmax=high,
+        extent=(left, right, -bottom, -top),  # upwards is positive, as on the surface
+    )
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), yticks=[], facecolor=_NOT_MEASURED)
+    axes.set_xlabel("1/nm", fontsize=9, labelpad=1)
+    axes.tick_params(labelsize=8, length=2, pad=2)
