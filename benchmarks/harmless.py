@@ -51,8 +51,15 @@ def main(model: str | None = None) -> None:
             (scanmend.restore(Scan(np.ascontiguousarray(s), scan.pixel_nm), model).mean.values, s)
             for _, s in pairs
         ]
-        row = [name, f"{np.mean([ssim(*p) for p in pairs]):.4f}", f"{min(ssim(*p) for p in pairs):.4f}"]
-        row += [f"{np.mean([psnr(*p) for p in pairs]):.1f}", f"{np.mean([ssim(*p) for p in alone]):.4f}"]
+        row = [
+            name,
+            f"{np.mean([ssim(*p) for p in pairs]):.4f}",
+            f"{min(ssim(*p) for p in pairs):.4f}",
+        ]
+        row += [
+            f"{np.mean([psnr(*p) for p in pairs]):.1f}",
+            f"{np.mean([ssim(*p) for p in alone]):.4f}",
+        ]
         for sign in (1, -1):
             places = features(scan.values, sign)
             ratio = heights(mended, places, sign) / heights(scan.values, places, sign)

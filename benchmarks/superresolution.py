@@ -65,8 +65,7 @@ def main(model: str | None = None) -> None:
     rows = []
     for name in SI001H:
         scan = si001h(name)
-        near = row_peak(scan)
-        true, _ = fourier_peak(scan.values, near)
+        true, where = fourier_peak(scan.values, row_peak(scan))
         for factor in (2, 4):
             few, at = sparse(scan, factor)
             images = {f.__name__: f(few.values, at, 512) for f in (nearest, linear, cubic, lanczos)}
@@ -76,11 +75,13 @@ def main(model: str | None = None) -> None:
             scores = {method: quality(image, scan) for method, image in images.items()}
             best = max(scores[m][0] for m in ("nearest", "linear", "cubic", "lanczos"))
             for method, (s, p) in scores.items():
-                peak, _ = fourier_peak(images[method], near, reach=0)
+                peak, _ = fourier_peak(images[method], where, reach=0)
                 phase = np.degrees(np.angle(peak / true))
                 gain = f"{s - best:+.3f}" if method.startswith("scanmend") else ""
                 height = f"{abs(peak / true):.2f}"
-                rows.append((name, factor, method, f"{s:.3f}", f"{p:.1f}", gain, height, f"{phase:+.1f}"))
+                rows.append(
+                    (name, factor, method, f"{s:.3f}", f"{p:.1f}", gain, height, f"{phase:+.1f}")
+                )
     head = ("scan", "factor", "method", "SSIM", "PSNR dB", "gain", "row peak", "phase deg")
     table(head, rows)
     print("gain: SSIM over the best classical method; row peak: modulus of the dimer-row Fourier")

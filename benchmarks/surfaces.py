@@ -155,9 +155,7 @@ def main() -> None:
     print(f"{arguments.count / seconds:.0f} clean patches of {SIZE}x{SIZE} a second\n")
     print(f"{'':36}{'real: step':^24}{'real: patch':^24}{'synthetic':^24}{'inside':>8}")
     print(f"{'':36}" + f"{'5 %':>7}{'50 %':>8}{'95 %':>8} " * 3 + "   5-95 %")
-    table = [
-        [measure(s) for s in group] for group in (real[REAL[0]], real[REAL[1]], synthetic)
-    ]
+    table = [[measure(s) for s in group] for group in (real[REAL[0]], real[REAL[1]], synthetic)]
     for name in table[0][0]:
         columns = [np.array([m[name] for m in group]) for group in table]
         quantiles = [np.quantile(c, (0.05, 0.5, 0.95)) for c in columns]

@@ -9,7 +9,7 @@ from .errors import ScanError
 from .scan import Scan
 
 
-def plane(scan: Scan) -> tuple[Scan, NDArray[np.float64]]:
+def plane(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     """Subtracts the least-squares plane through the measured pixels.
 
     Least squares, because it is linear: tilting the scan tilts the plane and nothing else, so that

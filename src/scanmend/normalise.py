@@ -25,13 +25,11 @@ class Affine:
         A few spikes, or one step, must not set the contrast; missing pixels (NaN) do not count.
 
         Raises:
-            ScanError: Nothing was measured, a pixel is infinite, or all pixels are equal.
+            ScanError: Nothing was measured, or all pixels are equal.
         """
         known = scan.values[~np.isnan(scan.values)].astype(np.float64)
         if known.size == 0:
             raise ScanError("nothing in this scan was measured: every pixel is NaN")
-        if np.isinf(known).any():
-            raise ScanError("the scan holds infinite pixels; mark what was not measured by NaN")
         low, median, high = np.percentile(known, (5, 50, 95))
         scale = (high - low) / 3.3 or known.std()
         if not scale > 0:

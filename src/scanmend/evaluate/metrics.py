@@ -50,7 +50,9 @@ def fourier_peak(image: Image, near: tuple[float, float], reach: int = 3) -> tup
     window = np.hanning(rows)[:, None] * np.hanning(columns)
     spectrum = np.fft.fft2((image - image.mean()) * window) / window.sum()
     row, column = round(near[0] * rows), round(near[1] * columns)
-    around = [(row + i, column + j) for i in range(-reach, reach + 1) for j in range(-reach, reach + 1)]
+    around = [
+        (row + i, column + j) for i in range(-reach, reach + 1) for j in range(-reach, reach + 1)
+    ]
     best = max(around, key=lambda at: abs(spectrum[at[0] % rows, at[1] % columns]))
     value = spectrum[best[0] % rows, best[1] % columns]
     return complex(value), (best[0] / rows, best[1] / columns)

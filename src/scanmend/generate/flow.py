@@ -15,6 +15,9 @@ from typing import TypeVar
 
 Array = TypeVar("Array")
 
+FIRST_TIME = 0.01
+"""What a network is told at the flow's beginning: a time of 0 asks it for the posterior mean."""
+
 
 def between(start: Array, end: Array, t: Array | float) -> Array:
     """The point at t of the straight path from `start` (t = 0) to `end` (t = 1)."""

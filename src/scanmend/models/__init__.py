@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..engine import Network
 from ..errors import ModelError
 
 DEFAULT = "si001h"
-_FOLDER = Path(str(files(__package__)))
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,9 @@ def load(source: str | Path | None = None) -> Model:
     shipped = _FOLDER / f"{source or DEFAULT}.onnx"
     path = shipped if shipped.is_file() else Path(source or DEFAULT)
     if not path.is_file():
-        raise ModelError(f"no model {str(path)!r}: pass one of {', '.join(names())}, or an .onnx file")
+        raise ModelError(
+            f"no model {str(path)!r}: pass one of {', '.join(names())}, or an .onnx file"
+        )
     model = Model(path, hashlib.sha256(path.read_bytes()).hexdigest())
     _ = model.card  # A file that is no model is refused here, not in the middle of a scan.
     return model

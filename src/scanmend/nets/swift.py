@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (torch's own custom)
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -57,7 +58,7 @@ class Swift(nn.Module):
         self.down = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
         self.middle = _stage(widths[-1], layout.middle)
         self.up = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.coarser = nn.ModuleList(nn.Conv2d(fine, c, 2, stride=2) for fine, c in pairs)
         self.finer = nn.ModuleList(nn.Conv2d(c, 4 * fine, 1) for fine, c in pairs)
         self.head = nn.Conv2d(widths[0], 2 * fold, 3, padding=1)
@@ -102,15 +103,16 @@ class _Block(nn.Module):
 class _Time(nn.Module):
     """Times (batch,) as sines and cosines of many periods, mixed: (batch, width)."""
 
+    frequency: Tensor
+
     def __init__(self, waves: int, width: int) -> None:
         super().__init__()
         half = waves // 2
-        self.register_buffer(
-            "frequency",
-            1000 * torch.exp(-math.log(10_000) * torch.arange(half) / half),
-            persistent=False,
+        frequency = 1000 * torch.exp(-math.log(10_000) * torch.arange(half) / half)
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.mix = nn.Sequential(
+            nn.Linear(waves, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
-        self.mix = nn.Sequential(nn.Linear(waves, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, t: Tensor) -> Tensor:
         angle = t[:, None] * self.frequency

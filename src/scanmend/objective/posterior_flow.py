@@ -11,10 +11,10 @@ References:
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..generate.flow import between
+from ..generate.flow import FIRST_TIME, between
 
 
 def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,8 +31,10 @@ def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tu
     wanted = target - known
     wanted = wanted - wanted.flatten(1).median(dim=1).values[:, None, None, None]
     error = added - wanted
-    loss = 2 * F.huber_loss(added, wanted, delta=0.5) + 0.7 * _gradient(error) + 0.3 * laplace(
-        error.detach(), log_error
+    loss = (
+        2 * F.huber_loss(added, wanted, delta=0.5)
+        + 0.7 * _gradient(error)
+        + 0.3 * laplace(error.detach(), log_error)
     )
     return loss, (known + added).detach()
 
@@ -51,13 +53,8 @@ def flow_loss(
     # The origin of heights again: the flow must not be asked to guess it.
     shift = (target - mean).flatten(1).median(dim=1).values[:, None, None, None]
     path = between(mean + noise_level * noise, target - shift, t[:, None, None, None])
-    # A time of exactly 0 means "predict the mean"; the flow lives above it.
-    added, _ = _call(net, path, mean, mask, t.clamp(min=FLOW_FROM))
+    added, _ = _call(net, path, mean, mask, t.clamp(min=FIRST_TIME))
     return F.huber_loss(mean + added, target - shift, delta=0.5)
-
-
-FLOW_FROM = 0.01
-"""The flow's first time as the network is told it: 0 itself asks for the posterior mean."""
 
 
 def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
@@ -66,7 +63,9 @@ def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
     return (error.abs() * torch.exp(-log_scale) + log_scale).mean()
 
 
-def _call(net: nn.Module, path: Tensor, known: Tensor, mask: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+def _call(
+    net: nn.Module, path: Tensor, known: Tensor, mask: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
     out = net(torch.cat([path, known, mask], dim=1), t).float()
     return out[:, :1], out[:, 1:]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .. import __version__, level, resample
 from ..errors import ModelError, ScanError
-from ..generate.flow import euler
+from ..generate.flow import FIRST_TIME, euler
 from ..models import Model, load
 from ..normalise import Affine
 from ..scan import Quantity, Restoration, Scan
@@ -24,9 +24,6 @@ LARGEST = 100_000_000
 
 REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
-
-FLOW_FROM = 0.01
-"""The flow's first time as the network is told it: 0 itself asks for the posterior mean."""
 
 
 def restore(
@@ -59,7 +56,7 @@ def restore(
     """
     loaded = load(model)
     _check(scan, loaded)
-    levelled, plane = level.plane(scan)
+    levelled = _levelled(scan)
     work = resample.to_pitch(_filled(levelled), _pitch(levelled, loaded))
     mask = resample.to_shape(np.isfinite(scan.values).astype(np.float32), work.values.shape)
     job = _Job(loaded, calls, draws, seed, progress)
@@ -113,7 +110,7 @@ def upscale(
             f"{loaded.name} was trained at {low:g}-{high:g} nm"
         )
 
-    levelled, _ = level.plane(scan)
+    levelled = _levelled(scan)
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = tuple((measured * factor + resample.line_phase(factor)).tolist())
     weights = resample.line_weights(factor * rows, at)
@@ -165,18 +162,16 @@ class _Job:
     seed: int
     progress: Progress | None
 
-    def run(
-        self, known: NDArray[np.float32], mask: NDArray[np.float32], affine: Affine
-    ) -> _Result:
+    def run(self, known: NDArray[np.float32], mask: NDArray[np.float32], affine: Affine) -> _Result:
         """The mean, spread and draws for the levelled image `known`, gaps filled in."""
-        network = self._counted(whole(self.model.network, self.model.card["multiple"]))
+        network = self._network()
         y = affine.apply(known)
         out = network(np.stack([y, y, mask]), 0.0)
         mean, spread = y + out[0], np.sqrt(2) * np.exp(out[1])
         rng = np.random.default_rng(self.seed)
 
         def predict(x: NDArray[np.float32], t: float) -> NDArray[np.float32]:
-            return mean + network(np.stack([x, mean, mask]), max(t, FLOW_FROM))[0]
+            return mean + network(np.stack([x, mean, mask]), max(t, FIRST_TIME))[0]
 
         def draw(flow_calls: int) -> NDArray[np.float32]:
             noise = rng.standard_normal(mean.shape, dtype=np.float32)
@@ -190,20 +185,18 @@ class _Job:
             affine.undo(best), affine.undo_spread(spread), tuple(affine.undo(d) for d in drawn)
         )
 
-    def _counted(self, call: Call) -> Call:
-        """`call`, telling `progress` how many of all calls were made."""
+    def _network(self) -> Call:
+        """The model for images of any size, telling `progress` the share of all calls made."""
         total = self.calls + self.draws * max(2, self.calls - 1)
-        made = 0
+        made = 0.0
 
-        def counted(planes: NDArray[np.float32], t: float) -> NDArray[np.float32]:
+        def tell(share_of_call: float) -> None:
             nonlocal made
-            out = call(planes, t)
-            made += 1
+            made += share_of_call
             if self.progress:
-                self.progress(made / total)
-            return out
+                self.progress(min(1.0, made / total))
 
-        return counted
+        return whole(self.model.network, self.model.card["multiple"], tell)
 
     def title(self, verb: str) -> str:
         """The line of history."""
@@ -232,12 +225,16 @@ def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
     if rows * columns > LARGEST:
         raise ScanError(f"{rows}x{columns} pixels are more than {LARGEST:.0e}: crop the scan first")
     if min(scan.values.shape) < 8:
-        raise ScanError(f"a scan of {scan.values.shape[0]}x{columns} pixels is too small: 8 at least")
+        raise ScanError(
+            f"a scan of {scan.values.shape[0]}x{columns} pixels is too small: 8 at least"
+        )
     if scan.quantity is Quantity.COUNTS:
         raise ModelError(
             f"the scan is in counts, and {model.name} was trained on heights: "
             "if the file holds heights, say in which unit (--unit)"
         )
+    if np.isinf(scan.values).any():
+        raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
     low, high = model.card["pixel_nm"]
     for pitch in scan.pixel_nm:
         if not low / REACH <= pitch <= high * REACH:
@@ -245,6 +242,15 @@ def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
                 f"pixels of {pitch:.3g} nm are far outside the {low:g}-{high:g} nm that "
                 f"{model.name} was trained at: check the scan's size, or use another model"
             )
+
+
+def _levelled(scan: Scan) -> Scan:
+    levelled, _ = level.plane(scan)
+    # Less than the last bits of float32 is no relief, but the rounding of a constant or a plane.
+    if np.nanmax(np.abs(levelled.values)) <= 1e-6 * np.nanmax(np.abs(scan.values)):
+        where = f"{np.nanmedian(scan.values):g} {scan.quantity.value}"
+        raise ScanError(f"the scan is flat, at about {where}: there is nothing to restore")
+    return levelled
 
 
 def _pitch(scan: Scan, model: Model) -> tuple[float, float]:
@@ -260,11 +266,10 @@ def _filled(scan: Scan) -> Scan:
     missing = np.isnan(scan.values)
     if not missing.any():
         return scan
-    values = scan.values.copy()
-    whole_lines = np.flatnonzero(~missing.all(axis=1))
-    nearest = np.abs(np.arange(len(values))[:, None] - whole_lines).argmin(axis=1)
-    values = values[whole_lines[nearest]]
-    for line in values[np.isnan(values).any(axis=1)]:
-        at = np.flatnonzero(~np.isnan(line))
-        line[:] = np.interp(np.arange(len(line)), at, line[at])
+    begun = np.flatnonzero(~missing.all(axis=1))
+    nearest = np.abs(np.arange(len(missing))[:, None] - begun).argmin(axis=1)
+    values = scan.values[begun[nearest]]
+    for row in np.flatnonzero(np.isnan(values).any(axis=1)):
+        at = np.flatnonzero(~np.isnan(values[row]))
+        values[row] = np.interp(np.arange(values.shape[1]), at, values[row, at])
     return scan.after("gaps filled", values)

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 
 def save(
-    path: Path, iteration: int, net: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    path: Path,
+    iteration: int,
+    net: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
 ) -> None:
     """Writes weights, their running average and the optimiser's state after `iteration` batches."""
     tensors = {f"net/{k}": v for k, v in net.state_dict().items()}
@@ -29,7 +33,9 @@ def save(
     part.replace(path)
 
 
-def load(path: Path, net: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> int:
+def load(
+    path: Path, net: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> int:
     """Restores what `save` wrote; returns the number of batches that were trained on."""
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimiser": {}}
     with safe_open(path, "pt") as file:
@@ -42,6 +48,8 @@ def load(path: Path, net: nn.Module, average: dict[str, Tensor], optimiser: torc
         value.copy_(parts["average"][name])
     state = optimiser.state_dict()
     for i, (name, _) in enumerate(net.named_parameters()):
-        state["state"][i] = {k: parts["optimiser"][f"{name}/{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+        state["state"][i] = {
+            k: parts["optimiser"][f"{name}/{k}"] for k in ("step", "exp_avg", "exp_avg_sq")
+        }
     optimiser.load_state_dict(state)
     return iteration

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ..generate.flow import euler
+from ..generate.flow import FIRST_TIME, euler
 from ..nets.swift import Layout, Swift
 from ..objective.posterior_flow import flow_loss, mean_loss
 from ..pairs.samples import Mix, sample
@@ -25,7 +25,12 @@ VALIDATION_SEED = 1_000_003
 
 
 def train(
-    settings: Settings, folder: Path, *, workers: int = 1, save_every: int = 200, device: str = "cpu"
+    settings: Settings,
+    folder: Path,
+    *,
+    workers: int = 1,
+    save_every: int = 500,
+    device: str = "cpu",
 ) -> Swift:
     """Trains until `settings.iterations`, and returns the network with its averaged weights.
 
@@ -34,7 +39,7 @@ def train(
     from (seed, k): on one machine, an interrupted training ends as an uninterrupted one.
     """
     torch.manual_seed(settings.seed)
-    net = build(settings).to(device, memory_format=torch.channels_last)
+    net = _placed(build(settings), device)
     average = {k: v.clone() for k, v in net.state_dict().items()}
     optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate)
     state = folder / "checkpoint.safetensors"
@@ -59,7 +64,7 @@ def train(
             entry = {
                 "iteration": done,
                 "loss": loss.item(),
-                "flow": float(flow),
+                "flow": float(torch.as_tensor(flow).detach()),
                 "norm": norm.item(),
                 "seconds": round(time.monotonic() - began, 1),
                 **validate(averaged(net, average), settings, device),
@@ -79,7 +84,7 @@ def averaged(net: Swift, average: dict[str, Tensor]) -> Swift:
     """A copy of `net` with the averaged weights, for use."""
     copy = Swift(net.layout)
     copy.load_state_dict(average)
-    return copy.to(next(net.parameters()).device, memory_format=torch.channels_last).eval()
+    return _placed(copy, next(net.parameters()).device).eval()
 
 
 @torch.no_grad()
@@ -96,7 +101,7 @@ def validate(net: Swift, settings: Settings, device: str, count: int = 48) -> di
         mean = known + net(torch.cat([known, known, mask], 1), known.new_zeros(count))[:, :1]
 
         def predict(x: Tensor, t: float, mean: Tensor = mean, mask: Tensor = mask) -> Tensor:
-            times = x.new_full((count,), max(t, 0.01))
+            times = x.new_full((count,), max(t, FIRST_TIME))
             return mean + net(torch.cat([x, mean, mask], 1), times)[:, :1]
 
         noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -121,9 +126,13 @@ class _Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return tuple(torch.from_numpy(x)[None] for x in (one.known, one.mask, one.target))  # type: ignore[return-value]
 
 
-def _batches(settings: Settings, start: int, workers: int, device: str) -> Iterator[tuple[Tensor, ...]]:
+def _batches(
+    settings: Settings, start: int, workers: int, device: str
+) -> Iterator[tuple[Tensor, ...]]:
     samples = _Samples(settings, start * settings.batch, settings.iterations * settings.batch)
-    loader = DataLoader(samples, settings.batch, num_workers=workers, prefetch_factor=8 if workers else None)
+    loader = DataLoader(
+        samples, settings.batch, num_workers=workers, prefetch_factor=8 if workers else None
+    )
     for batch in loader:
         yield tuple(x.to(device, memory_format=torch.channels_last) for x in batch)
 
@@ -134,10 +143,15 @@ def _losses(
     loss, mean = mean_loss(net, known, mask, target)
     if k < settings.flow_from * settings.iterations:
         return loss, 0.0
-    few = slice(0, round(settings.flow_share * len(known)))
+    few = slice(0, max(1, round(settings.flow_share * len(known))))
     generator = torch.Generator().manual_seed(settings.seed * 1_000_000_007 + k)
     flow = flow_loss(net, mean[few], mask[few], target[few], settings.flow_noise, generator)
     return loss, settings.flow_share * 2 * flow
+
+
+def _placed(net: Swift, device: str | torch.device) -> Swift:
+    # In two steps, because the types of torch know only one at a time.
+    return net.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _precision(device: str):
@@ -164,7 +178,8 @@ def _stack(batch: list) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _psnr(image: Tensor, target: Tensor) -> float:
+    # Errors are averaged before the logarithm: undamaged samples have a PSNR of infinity.
     error = image - target
     error = error - error.flatten(1).median(dim=1).values[:, None, None, None]
     span = target.flatten(1).max(1).values - target.flatten(1).min(1).values
-    return float((10 * torch.log10(span**2 / error.pow(2).flatten(1).mean(1))).mean())
+    return float(-10 * torch.log10((error.pow(2).flatten(1).mean(1) / span**2).mean()))

@@ -69,7 +69,7 @@ def load(source: str | Path) -> Settings:
     Raises:
         RecipeError: There is no such file, or it is no TOML, or holds an unknown key.
     """
-    preset = files(__package__) / "presets" / f"{source}.toml"
+    preset = files("scanmend.train") / "presets" / f"{source}.toml"
     path = preset if preset.is_file() else Path(source)
     if not path.is_file():
         raise RecipeError(f"no settings file {source}, nor a preset of that name")
