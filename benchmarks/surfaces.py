@@ -1,39 +1,36 @@
 """Real Si(001):H beside synthetic: do real scans lie inside the distribution we train on?
 
-python benchmarks/surfaces.py [--real FOLDER] [--count 400] [--figure docs/figures/surfaces.png]
+Run: python benchmarks/surfaces.py [FIGURE]
 
-The real scans (si001h_step.npy, si001h_patch.npy; 512x512 pixels, 100 nm, heights in nm) are cut
-into 128x128 crops. Every crop, real or synthetic, is levelled by a plane, then measured.
+Two real scans (512x512 pixels, 100 nm) are cut into squares of 128x128. Every square, real or
+synthetic, is levelled by a plane, then measured.
 """
 
 from __future__ import annotations
 
-import argparse
-import datetime
-import platform
+import sys
 import time
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
+from setting import SI001H, heading, si001h, table
 
 from scanmend import level
 from scanmend.crystals import acquisition_noise, silicon
 from scanmend.scan import Scan
 
-ROOT = Path(__file__).parents[1]
-SIZE = 128
-REAL = ("si001h_step", "si001h_patch")
+FIGURE = Path(__file__).parents[1] / "docs/figures/surfaces.png"
+SIDE = 128
+COUNT = 200
 BANDS_NM = {"over 4": (4, 99), "4-1.2": (1.2, 4), "1.2-0.6": (0.6, 1.2), "0.6-0.39": (0.39, 0.6)}
 
 
 def power(scan: Scan) -> tuple[NDArray, NDArray, NDArray]:
-    """Power of each Fourier component (pm², summing to the variance), and its wave vector (1/nm)."""
+    """Power of each Fourier component (pm², summing to the variance), and its wave vector, 1/nm."""
     window = np.outer(*(np.hanning(n) for n in scan.values.shape))
     z = (scan.values - np.average(scan.values, weights=window)) * 1000 * window
     spectrum = np.abs(np.fft.fft2(z)) ** 2 / (window**2).sum() / z.size
@@ -80,18 +77,19 @@ def measure(scan: Scan) -> dict[str, float]:
     of["standard deviation, pm"] = z.std()
     for q in (1, 5, 95, 99):
         of[f"height, quantile {q} %, pm"] = np.percentile(z, q)
-    local = z - median_filter(z, 21)
+    # Of every second pixel in 21x21: the same to a few per cent, sixteen times faster.
+    around = median_filter(z[::2, ::2], 11).repeat(2, axis=0).repeat(2, axis=1)
+    local = z - around[: z.shape[0], : z.shape[1]]
     of["area lower than 40 pm, %"] = 100 * (local < -40).mean()
     of["area higher than 40 pm, %"] = 100 * (local > 40).mean()
     return {name: float(value) for name, value in of.items()}
 
 
-def crops(folder: Path, name: str) -> list[Scan]:
-    """Sixteen crops of one real scan."""
-    z = np.load(folder / f"{name}.npy").astype(np.float32)
-    corners = [(a, b) for a in range(0, 512, SIZE) for b in range(0, 512, SIZE)]
-    pixel_nm = (100 / 512, 100 / 512)
-    return [Scan(z[a : a + SIZE, b : b + SIZE].copy(), pixel_nm) for a, b in corners]
+def squares(name: str) -> list[Scan]:
+    """Sixteen squares of one real scan."""
+    scan = si001h(name)
+    corners = [(a, b) for a in range(0, 512, SIDE) for b in range(0, 512, SIDE)]
+    return [Scan(scan.values[a : a + SIDE, b : b + SIDE].copy(), scan.pixel_nm) for a, b in corners]
 
 
 def radial(scan: Scan, edges: NDArray) -> NDArray:
@@ -104,68 +102,80 @@ def radial(scan: Scan, edges: NDArray) -> NDArray:
 
 
 def draw(real: dict[str, list[Scan]], synthetic: list[Scan], path: Path) -> None:
-    """Four real crops above eight synthetic ones, spectra and height histograms beside them."""
-    figure = plt.figure(figsize=(11, 5.6), layout="constrained")
-    grid = figure.add_gridspec(6, 6)
-    shown = [real[REAL[0]][i] for i in (5, 1)] + [real[REAL[1]][i] for i in (9, 11)]
-    for n, scan in enumerate(shown + synthetic[:8]):
-        axes = figure.add_subplot(grid[2 * (n // 4) : 2 * (n // 4) + 2, n % 4])
-        z = level.plane(scan)[0].values
-        axes.imshow((z - np.median(z)) * 1000, cmap="gray", vmin=-120, vmax=120)
-        axes.set(xticks=[], yticks=[])
+    """Four real squares above the first eight synthetic ones; spectra and histograms beside."""
+    figure = Figure(figsize=(11, 5.1), dpi=110, layout="constrained")
+    images, graphs = figure.subfigures(1, 2, width_ratios=(1.32, 1), wspace=0.02)
+    step, patch = (real[name] for name in SI001H)
+    panels = images.subplots(3, 4, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    shown = [step[5], step[1], patch[9], patch[11], *synthetic[:8]]
+    for n, (axes, scan) in enumerate(zip(panels.flat, shown, strict=True)):
+        picture(axes, scan)
         if n % 4 == 0:
-            axes.set_ylabel("real" if n < 4 else "synthetic")
-    spectra, heights = figure.add_subplot(grid[:3, 4:]), figure.add_subplot(grid[3:, 4:])
+            axes.set_ylabel("real" if n < 4 else "synthetic", fontsize=11)
+    images.supxlabel("squares of 128 x 128 pixels, grey from −120 to 120 pm; bars 5 nm", fontsize=9)
+
+    spectra, heights = graphs.subplots(2, 1)
     edges = np.linspace(0.05, 2.25, 56)
     bins = np.linspace(-300, 300, 76)
-    groups = {name.split("_")[1] + ", real": scans for name, scans in real.items()}
+    groups = {f"real, {name.split('_')[1]}": scans for name, scans in real.items()}
     for label, scans in {"synthetic": synthetic, **groups}.items():
-        k, p = edges[:-1] + 0.02, np.array([radial(s, edges) for s in scans])
         z = [level.plane(s)[0].values * 1000 for s in scans]
-        h = np.array([np.histogram(a - np.median(a), bins, density=True)[0] for a in z])
-        for axes, x, y in ((spectra, k, p), (heights, bins[:-1] + 4, h)):
+        power_of = np.array([radial(s, edges) for s in scans])
+        share_of = np.array([np.histogram(a - np.median(a), bins, density=True)[0] for a in z])
+        for axes, at, y in ((spectra, edges, power_of), (heights, bins, share_of)):
+            x = (at[1:] + at[:-1]) / 2
             if label == "synthetic":
                 low, high = np.quantile(y, (0.05, 0.95), axis=0)
-                axes.fill_between(x, low, high, color="0.85", label="synthetic, 5-95 %")
+                axes.fill_between(x, low, high, color="0.85", label="synthetic, 5 to 95 %")
             else:
-                axes.plot(x, np.median(y, axis=0), label=label + ", median crop", lw=1)
-    spectra.set(yscale="log", xlabel="wave number (1/nm)", ylabel="power (pm² nm²)")
-    heights.set(yscale="log", ylim=(1e-6, 0.1), xlabel="height (pm)", ylabel="density (1/pm)")
-    spectra.legend(fontsize=7)
+                axes.plot(x, np.median(y, axis=0), label=f"{label} (median)", lw=1.2)
+    spectra.set(yscale="log", xlabel="wave number (1/nm)", ylabel="power (pm² nm²)", xlim=(0, 2.25))
+    heights.set(yscale="log", ylim=(1e-6, 0.05), xlim=(-300, 300))
+    heights.set(xlabel="height (pm)", ylabel="share (1/pm)")
+    spectra.axvline(1 / silicon.ROW_NM, color="0.5", lw=0.8, ls=":")
+    spectra.annotate("dimer rows", (1 / silicon.ROW_NM + 0.03, 8e3), fontsize=8, color="0.35")
+    spectra.legend(fontsize=8, loc="lower left", frameon=False)
+    for axes in (spectra, heights):
+        axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, pil_kwargs={"optimize": True})
+    figure.savefig(path, pil_kwargs={"optimize": True})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--real", type=Path, default=ROOT.parent / "shared/data/stm")
-    parser.add_argument("--count", type=int, default=400)
-    parser.add_argument("--figure", type=Path, default=ROOT / "docs/figures/surfaces.png")
-    arguments = parser.parse_args()
+def picture(axes: Axes, scan: Scan) -> None:
+    """One square in grey, with a bar of 5 nm."""
+    z = level.plane(scan)[0].values * 1000
+    axes.imshow(z - np.median(z), cmap="gray", vmin=-120, vmax=120)
+    axes.set(xticks=[], yticks=[])
+    length = 5 / scan.pixel_nm[1]
+    for width, color in ((5, "black"), (2.5, "white")):
+        axes.plot((6, 6 + length), (120, 120), color=color, lw=width, solid_capstyle="butt")
 
+
+def main(figure: str | Path = FIGURE) -> None:
+    heading("Real Si(001):H beside synthetic")
     rng = np.random.default_rng(0)
     silicon.surface(rng)  # compiled here, or read from numba's cache
     start = time.process_time()
-    clean = [silicon.surface(rng, (SIZE, SIZE)) for _ in range(arguments.count)]
+    clean = [silicon.surface(rng, (SIDE, SIDE)) for _ in range(COUNT)]
     seconds = time.process_time() - start
-    synthetic = [acquisition_noise(scan, rng) for scan in clean]
-    real = {name: crops(arguments.real, name) for name in REAL}
+    print(f"{COUNT / seconds:.0f} clean squares of {SIDE}x{SIDE} a second on one core\n")
 
-    print(f"{datetime.date.today()}, {platform.processor() or platform.machine()}, one core")
-    print(f"{arguments.count / seconds:.0f} clean patches of {SIZE}x{SIZE} a second\n")
-    print(f"{'':36}{'real: step':^24}{'real: patch':^24}{'synthetic':^24}{'inside':>8}")
-    print(f"{'':36}" + f"{'5 %':>7}{'50 %':>8}{'95 %':>8} " * 3 + "   5-95 %")
-    table = [[measure(s) for s in group] for group in (real[REAL[0]], real[REAL[1]], synthetic)]
-    for name in table[0][0]:
-        columns = [np.array([m[name] for m in group]) for group in table]
+    synthetic = [acquisition_noise(scan, rng) for scan in clean]
+    real = {name: squares(name) for name in SI001H}
+    measured = [[measure(s) for s in group] for group in (*real.values(), synthetic)]
+    rows = []
+    for name in measured[0][0]:
+        columns = [np.array([m[name] for m in group]) for group in measured]
         quantiles = [np.quantile(c, (0.05, 0.5, 0.95)) for c in columns]
+        low, _, high = quantiles[2]
         both = np.concatenate(columns[:2])
-        inside = np.mean((both >= quantiles[2][0]) & (both <= quantiles[2][2]))
+        inside = np.mean((both >= low) & (both <= high))
         digits = 2 if "pixels" in name else 1
-        cells = "".join("".join(f"{v:8.{digits}f}" for v in q) for q in quantiles)
-        print(f"{name:36}{cells}{inside:9.0%}")
-    draw(real, synthetic, arguments.figure)
+        cells = [" / ".join(f"{v:.{digits}f}" for v in q) for q in quantiles]
+        rows.append([name, *cells, f"{inside:.0%}"])
+    table(("5 / 50 / 95 %", *SI001H, "synthetic", "real inside 5-95 %"), rows)
+    draw(real, synthetic, Path(figure))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from .scan import Scan
@@ -49,6 +48,9 @@ def line_weights(rows: int, at: tuple[int, ...]) -> NDArray[np.float32]:
     belong to measured lines are exact unit vectors. Beyond the first and last line, and where
     fewer than 3 lines are known, the nearest line is repeated.
     """
+    # Imported late: half a second, which a restoration without gaps need not wait for.
+    from scipy.interpolate import CubicSpline
+
     where = np.arange(rows)
     nearest = np.abs(where[:, None] - np.array(at)).argmin(axis=1)
     weights = np.eye(len(at))[nearest]

@@ -9,6 +9,6 @@ from . import silicon
 from .acquisition import acquisition_noise
 
 SURFACES: dict[str, Callable[..., Scan]] = {"si001h": silicon.surface}
-"""Every surface generator, called as (rng, shape, recipe). A new one is a module and a name here."""
+"""Every surface generator, called as (rng, shape, recipe). A new one: a module and a name here."""
 
 __all__ = ["SURFACES", "acquisition_noise", "silicon"]

@@ -62,5 +62,5 @@ def _feedback(z: NDArray, frequency: float, damping: float) -> NDArray:
     padded = np.pad(z, ((0, 0), (MARGIN, MARGIN)), "reflect")
     k = rfftfreq(padded.shape[1]) / frequency
     response = np.exp(2j * damping * k) / (1 - k**2 + 2j * damping * k)
-    after = irfft(rfft(padded, axis=1) * response.astype(np.complex64), padded.shape[1], axis=1)
-    return np.asarray(after)[:, MARGIN:-MARGIN]
+    spectrum = np.asarray(rfft(padded, axis=1)) * response.astype(np.complex64)
+    return np.asarray(irfft(spectrum, padded.shape[1], axis=1))[:, MARGIN:-MARGIN]

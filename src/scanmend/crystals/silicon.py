@@ -7,15 +7,15 @@ rows of dimers on one terrace or two, with what is missing from them and what li
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import RecipeError
 from ..scan import Quantity, Scan
+from . import defects
+from .defects import Field
 from .topograph import Array, Topograph
 
 LATTICE_NM = 0.5431  #: [nm] cubic lattice constant of silicon
@@ -25,8 +25,17 @@ STEP_NM = LATTICE_NM / 4  #: [nm] 0.1358, a single step, across which the rows t
 BOND_NM = 0.19  #: [nm] apparent offset of either atom of a dimer from its middle
 PIT = (6.0, 5.0)  #: mean dimers and rows of a pit
 
+_POSITIVE = ("pixel_nm", "decay_nm", "width_along_nm", "width_across_nm")
+_LOGARITHMIC = (
+    "missing",
+    "pits_per_nm2",
+    "bonds",
+    "siloxane",
+    "chains_per_nm2",
+    "adsorbates_per_nm2",
+)
+
 Range = tuple[float, float]
-Field = Callable[[Array, Array], Array]  # of x and y, nm from the middle of the image
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,9 @@ class Surface:
         siloxane: Fraction of dimers that are darker on one side.
         step: "S_A": the edge follows the upper terrace's rows; "S_B": it cuts them; or no step.
         kinks: Chance of a kink per row spacing of step edge.
-        patch: Whether a disordered (lithographic) patch, most of it bare of hydrogen, comes in.
+        patch: A disordered (lithographic) patch: "bare" of most of its hydrogen, or "amorphous",
+            where not even the lattice is left; or no patch.
+        rough_nm: Standard deviation of the heights in an amorphous patch, nm.
         chains_per_nm2: Chains of bright features along, across or diagonal to the rows.
         adsorbates_per_nm2: Single bright features and clusters up to 3 nm wide.
         tilt: Slope of the background along (rows, columns), nm per nm.
@@ -74,7 +85,8 @@ class Surface:
     siloxane: float
     step: Literal["S_A", "S_B"] | None
     kinks: float
-    patch: bool
+    patch: Literal["bare", "amorphous"] | None
+    rough_nm: float
     chains_per_nm2: float
     adsorbates_per_nm2: float
     tilt: tuple[float, float]
@@ -85,11 +97,13 @@ class Surface:
         size_nm = np.array(shape) * self.pixel_nm
         topograph = Topograph(shape, self.pixel_nm, self.decay_nm, self.strain)
         ground = _ground(self, size_nm, rng)
-        patch = _patch(size_nm, rng) if self.patch else None
+        most = rng.uniform(0.9, 1.0) if self.patch == "amorphous" else rng.uniform(0.2, 0.75)
+        patch = defects.disorder(size_nm, most, rng) if self.patch else None
         for base_nm in (0.0, STEP_NM) if self.step else (0.0,):
             _terrace(self, topograph, base_nm, ground, patch, size_nm, rng)
-        _chains(self, topograph, ground, size_nm, rng)
-        _adsorbates(self, topograph, ground, size_nm, rng)
+        angle = math.radians(self.angle_deg)
+        defects.chains(topograph, self.chains_per_nm2, angle, ground, size_nm, rng)
+        defects.adsorbates(topograph, self.adsorbates_per_nm2, ground, size_nm, rng)
         values = topograph.heights_nm() + _background(self, shape, rng)
         return Scan(
             values.astype(np.float32),
@@ -117,11 +131,12 @@ class Si001H:
         diagonal_sd_deg: Standard deviation of that angle, degrees.
         strain_sd: Standard deviation of each component of the strain.
         step: Probability of a step.
-        patch: Probability of a disordered patch.
+        patch: Probability of a disordered patch, half of them amorphous.
         tilt_sd: Standard deviation of the background's slope, nm per nm.
 
     Raises:
-        RecipeError: A range is reversed or negative, or a probability is none.
+        RecipeError: A range is reversed, negative, or begins at 0 where it may not, or a
+            probability or a standard deviation is none.
     """
 
     pixel_nm: Range = (0.16, 0.22)
@@ -141,7 +156,8 @@ class Si001H:
     siloxane: Range = (3e-4, 1e-2)
     step: float = 0.3
     kinks: Range = (0.02, 0.25)
-    patch: float = 0.2
+    patch: float = 0.3
+    rough_nm: Range = (0.06, 0.14)
     chains_per_nm2: Range = (1e-4, 5e-3)
     adsorbates_per_nm2: Range = (1e-4, 3e-3)
     tilt_sd: float = 0.0008
@@ -151,15 +167,16 @@ class Si001H:
         for name in ("diagonal", "step", "patch"):
             if not 0 <= (value := getattr(self, name)) <= 1:
                 raise RecipeError(f"{name} is a probability, 0 to 1, got {value}")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type != "Range":
-                continue
-            least = 1 if field.name in ("vacancy_length", "vacancy_rows") else 0
-            if not least <= value[0] <= value[1]:
-                raise RecipeError(
-                    f"{field.name} is a range (low, high) from {least} upwards, got {value}"
-                )
+        for name in ("diagonal_sd_deg", "strain_sd", "tilt_sd"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise RecipeError(f"{name} is a standard deviation, 0 or more, got {value}")
+        for name in (field.name for field in fields(self) if field.type == "Range"):
+            low, high = getattr(self, name)
+            least = 1 if name in ("vacancy_length", "vacancy_rows") else 0
+            above = name in _POSITIVE or (name in _LOGARITHMIC and high > 0)
+            if not least <= low <= high < math.inf or (above and low == 0):
+                bound = "above 0" if above else f"from {least} upwards"
+                raise RecipeError(f"{name} is a range (low, high) {bound}, got {(low, high)}")
 
     def draw(self, rng: np.random.Generator) -> Surface:
         """The parameters of one surface."""
@@ -186,7 +203,12 @@ class Si001H:
             siloxane=_log_uniform(self.siloxane, rng),
             step=None if rng.random() >= self.step else "S_A" if rng.random() < 0.5 else "S_B",
             kinks=rng.uniform(*self.kinks),
-            patch=rng.random() < self.patch,
+            patch=None
+            if rng.random() >= self.patch
+            else "bare"
+            if rng.random() < 0.5
+            else "amorphous",
+            rough_nm=rng.uniform(*self.rough_nm),
             chains_per_nm2=_log_uniform(self.chains_per_nm2, rng),
             adsorbates_per_nm2=_log_uniform(self.adsorbates_per_nm2, rng),
             tilt=(slow, fast),
@@ -235,60 +257,32 @@ def _terrace(
     along = (along - dimers + rng.uniform(-0.5, 0.5)) * DIMER_NM
 
     h = np.zeros(across.shape)
-    _remove(h, p.missing, p.vacancy_length, p.vacancy_rows, p.vacancy_nm, rng)
-    _remove(h, p.pits_per_nm2 * math.prod(PIT) * DIMER_NM * ROW_NM, *PIT, p.vacancy_nm, rng)
+    defects.remove(h, p.missing, p.vacancy_length, p.vacancy_rows, p.vacancy_nm, rng)
+    defects.remove(h, p.pits_per_nm2 * math.prod(PIT) * DIMER_NM * ROW_NM, *PIT, p.vacancy_nm, rng)
 
-    hit = _some(h.shape, p.siloxane, rng)
+    hit = defects.some(h.shape, p.siloxane, rng)
     h[hit] -= rng.uniform(0.03, 0.09, hit[0].size)
     across[hit] += rng.choice((-BOND_NM, BOND_NM), hit[0].size)
 
-    hit = _some(h.shape, p.bonds, rng)
+    hit = defects.some(h.shape, p.bonds, rng)
     double = rng.random(hit[0].size) < 0.3
     h[hit] = p.bond_nm * rng.uniform(0.6, 1.0, double.size) * np.where(double, 1.3, 1.0)
     across[hit] += np.where(double, 0.0, rng.choice((-BOND_NM, BOND_NM), double.size))
 
     x, y = along * c - across * s, along * s + across * c
     if patch is not None:
-        bare = patch(x, y)
-        hit = np.nonzero(rng.random(h.shape) < bare)
-        h[hit] += rng.normal(0.8 * p.bond_nm, 0.05, hit[0].size)
-        side = rng.choice((-BOND_NM, BOND_NM), hit[0].size)
-        x[hit] -= side * s
-        y[hit] += side * c
-        h[rng.random(h.shape) < 0.2 * bare] -= 0.1
+        fraction = patch(x, y)
+        if p.patch == "amorphous":
+            defects.jumble(x, y, h, fraction, p.rough_nm, rng)
+        else:
+            hit = np.nonzero(rng.random(h.shape) < fraction)
+            h[hit] += rng.normal(0.8 * p.bond_nm, 0.05, hit[0].size)
+            side = rng.choice((-BOND_NM, BOND_NM), hit[0].size)
+            x[hit] -= side * s
+            y[hit] += side * c
+            h[rng.random(h.shape) < 0.2 * fraction] -= 0.1
     here = ground(x, y) == base_nm
     topograph.add(x[here], y[here], h[here] + base_nm, angle, p.width_along_nm, p.width_across_nm)
-
-
-def _some(shape: tuple[int, ...], fraction: float, rng: np.random.Generator) -> tuple[NDArray, ...]:
-    """Indices of a random `fraction` of the sites; a site may come twice."""
-    n = rng.poisson(fraction * math.prod(shape))
-    return tuple(rng.integers(0, size, n) for size in shape)
-
-
-def _remove(
-    h: Array, fraction: float, length: float, rows: float, depth_nm: float, rng: np.random.Generator
-) -> None:
-    """Lowers a `fraction` of the dimers, in vacancies of `length` dimers and `rows` rows on average.
-
-    `h`, of shape (rows, dimers), is changed in place. From row to row a vacancy may shift by one
-    dimer, so that no pit has straight walls.
-    """
-    row, first = _some(h.shape, fraction / (length * rows), rng)
-    depth = depth_nm * np.where(rng.random(row.size) < 0.5, 1.0, rng.uniform(0.25, 1, row.size))
-    lengths = rng.geometric(1 / length, row.size)
-    vacancy, k = _runs(rng.geometric(1 / rows, row.size))
-    strip, m = _runs(lengths[vacancy])
-    shift = np.where(k > 0, rng.integers(-1, 2, k.size), 0)
-    i, j = (row[vacancy] + k)[strip], (first[vacancy] + shift)[strip] + m
-    inside = (i < h.shape[0]) & (j >= 0) & (j < h.shape[1])
-    h[i[inside], j[inside]] = -depth[vacancy[strip[inside]]]
-
-
-def _runs(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For runs laid end to end: which run each element belongs to, and its place in it."""
-    run = np.repeat(np.arange(lengths.size), lengths)
-    return run, np.arange(run.size) - (np.cumsum(lengths) - lengths)[run]
 
 
 def _ground(p: Surface, size_nm: Array, rng: np.random.Generator) -> Field:
@@ -311,49 +305,6 @@ def _ground(p: Surface, size_nm: Array, rng: np.random.Generator) -> Field:
         return np.where(towards < edge_nm[cell], STEP_NM, 0.0)
 
     return height
-
-
-def _patch(size_nm: Array, rng: np.random.Generator) -> Field:
-    """Fraction of dimers without hydrogen: up to 0.75 beyond a wavy, blurred border, else 0."""
-    direction, *phases = rng.uniform(0, 2 * np.pi, 7)
-    border = rng.uniform(-0.5, 0.3) * size_nm.min()
-    waves_per_nm = rng.normal(0, 1.2, (6, 2))
-    bare, blur_nm = rng.uniform(0.2, 0.75), rng.uniform(0.5, 2.0)
-
-    def fraction(x: Array, y: Array) -> Array:
-        depth = x * math.cos(direction) + y * math.sin(direction) - border
-        for (kx, ky), phase in zip(waves_per_nm, phases, strict=True):
-            depth += 0.7 * np.cos(kx * x + ky * y + phase)
-        return bare / 2 * (1 + np.tanh(depth / blur_nm))
-
-    return fraction
-
-
-def _chains(
-    p: Surface, topograph: Topograph, ground: Field, size_nm: Array, rng: np.random.Generator
-) -> None:
-    """Rows of bright features, each longer across the dimer rows than along them."""
-    angle = math.radians(p.angle_deg)
-    for _ in range(rng.poisson(p.chains_per_nm2 * size_nm.prod())):
-        y, x = rng.uniform(-0.5, 0.5, 2) * size_nm
-        direction = angle + rng.choice((0.0, np.pi / 4, np.pi / 2))
-        n = rng.geometric(0.2)
-        distance = np.cumsum(rng.uniform(0.9, 1.1, n)) * rng.uniform(1.0, 3.5)
-        x, y = x + distance * math.cos(direction), y + distance * math.sin(direction)
-        h = ground(x, y) + rng.uniform(0.06, 0.2) * rng.uniform(0.7, 1, n)
-        topograph.add(x, y, h, angle, 0.28, rng.uniform(0.25, 0.6))
-
-
-def _adsorbates(
-    p: Surface, topograph: Topograph, ground: Field, size_nm: Array, rng: np.random.Generator
-) -> None:
-    """Clusters of bumps."""
-    for _ in range(rng.poisson(p.adsorbates_per_nm2 * size_nm.prod())):
-        centre, radius_nm = rng.uniform(-0.5, 0.5, 2) * size_nm, rng.uniform(0.2, 1.5)
-        n = 1 + rng.poisson(4 * radius_nm**2)
-        y, x = centre[:, None] + rng.normal(0, radius_nm / 2, (2, n))
-        h = ground(x, y) + rng.uniform(0.05, 0.4) * rng.uniform(0.5, 1, n)
-        topograph.add(x, y, h, 0.0, 0.3, 0.3)
 
 
 def _background(p: Surface, shape: tuple[int, int], rng: np.random.Generator) -> Array:

@@ -89,7 +89,8 @@ def _splat(current, rows, columns, exponents, xx, xy, yy, width):
     for i in range(rows.size):
         reach = width * math.sqrt(2 * max(exponents[i] + CUT, 0.5))
         top, bottom = max(0, math.ceil(rows[i] - reach)), min(height, int(rows[i] + reach) + 1)
-        left, right = max(0, math.ceil(columns[i] - reach)), min(length, int(columns[i] + reach) + 1)
+        left = max(0, math.ceil(columns[i] - reach))
+        right = min(length, int(columns[i] + reach) + 1)
         if right <= left:
             continue
         dx = left - columns[i]

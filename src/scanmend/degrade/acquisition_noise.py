@@ -17,7 +17,8 @@ class AcquisitionNoise:
 
     The 1/f part runs from the frame's duration to the pixel's: it bends lines and sets
     neighbouring lines apart, as real scans show it. Lines are taken to follow one another without
-    the way back.
+    the way back. It knows no feedback loop: `scanmend.crystals.acquisition_noise` is what was
+    measured on Si(001):H, with the loop's response, and is what models are trained with.
 
     Attributes:
         white_pm: Standard deviation of the white noise, pm.
@@ -44,11 +45,11 @@ class AcquisitionNoise:
 def one_over_f(length: int, rng: np.random.Generator) -> np.ndarray:
     """A series of `length` values, expected variance 1, whose power falls as 1/f."""
     # A padded transform is several times faster when `length` has a large prime factor.
-    padded = fft.next_fast_len(length, real=True)
+    padded: int = fft.next_fast_len(length, real=True)  # pyright: ignore[reportAssignmentType]
     half = padded // 2 + 1
     amplitude = np.zeros(half, np.float32)
     amplitude[1:] = 1 / np.sqrt(np.arange(1, half, dtype=np.float32))
-    weight = 2 * np.sum(amplitude.astype(float) ** 2)
+    weight = 2 * np.sum(amplitude.astype(float) ** 2) or 1.0  # a single value has no variance
     wave = rng.standard_normal((2, half), np.float32)
     spectrum = amplitude * (wave[0] + 1j * wave[1]) * np.float32(padded / np.sqrt(2 * weight))
-    return fft.irfft(spectrum, padded)[:length]
+    return np.asarray(fft.irfft(spectrum, padded))[:length]

@@ -28,7 +28,8 @@ class Degradation(Protocol):
 
     Two borders need a rule. Beyond the frame every effect sees the mirror image of what is
     inside: crop afterwards where that must not show. Pixels that were not measured (NaN) stay so,
-    exactly they, and an effect that looks at the surface there sees the nearest measured pixel.
+    exactly they (but for FewerLines, which copies a line with its holes), and an effect that looks
+    at the surface there sees the nearest measured pixel.
     """
 
     def __call__(self, scan: Scan, rng: np.random.Generator) -> Scan:
@@ -72,7 +73,7 @@ def surface(scan: Scan) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     values = np.array(scan.values, order="C")
     if missing.any() and not missing.all():
         nearest = distance_transform_edt(missing, return_distances=False, return_indices=True)
-        values = values[tuple(nearest)]
+        values = values[tuple(np.asarray(nearest))]
     return values, missing
 
 

@@ -31,7 +31,7 @@ class FeedbackLag:
         lag = rng.uniform(*self.lag_px)
         stays = math.exp(-1 / lag) if lag > 0 else 0.0
         h, missing = surface(scan)
-        gain, memory = np.float32([1 - stays]), np.float32([1, -stays])
+        gain, memory = np.array([1 - stays], np.float32), np.array([1, -stays], np.float32)
         values, _ = lfilter(gain, memory, h, axis=1, zi=np.float32(stays) * h[:, :1])
         values[missing] = np.nan
         return scan.after(f"feedback lag {lag:.3f} px", values)

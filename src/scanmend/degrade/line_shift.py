@@ -39,9 +39,7 @@ class LineShift:
 
 
 @njit(cache=True, nogil=True)
-def shift_lines(
-    values: NDArray[np.float32], shifts_px: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def shift_lines(values: NDArray[np.float32], shifts_px: NDArray[np.float64]) -> NDArray[np.float32]:
     """Row i of `values` moved to the right by `shifts_px[i]`."""
     rows, columns = values.shape
     out = np.empty((rows, columns), np.float32)

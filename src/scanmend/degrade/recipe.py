@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
@@ -98,7 +98,7 @@ def for_upscaling(recipe: Recipe, keep_every: int) -> Recipe:
 
 
 def load(table: dict[str, Any]) -> Recipe:
-    """Builds a recipe from `{"name": …, "step": [{"kind": …, "probability": …, parameter: value}]}`.
+    """Builds a recipe from `{"name": …, "step": [{"kind": …, "probability": …, parameter: …}]}`.
 
     Raises:
         RecipeError: Something in it is unknown, of the wrong type, or out of range.
@@ -142,7 +142,7 @@ def load_file(path: Path | str) -> Recipe:
 
 def preset(name: str) -> Recipe:
     """One of the recipes that come with the package: "paper" or "realistic"."""
-    folder = resources.files(__package__) / "presets"
+    folder = resources.files("scanmend.degrade") / "presets"
     names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
     if name not in names:
         raise RecipeError(f"no recipe is called {name!r}; there are {', '.join(names)}")
@@ -204,7 +204,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return value is None
     if not isinstance(value, hint) or isinstance(value, bool) is not (hint is bool):
         return False
-    return math.isfinite(value) and value >= 0
+    return 0 <= value <= sys.float_info.max
 
 
 def _words(hint: Any) -> str:
