@@ -75,10 +75,10 @@ def quality(recipe: Recipe, scans: list[Scan]) -> tuple[np.ndarray, float]:
         rng = np.random.default_rng(draw)
         scan = scans[draw % len(scans)]
         whole, _ = split(recipe, span := height_range(scan)[1])
-        ghosted = whole(scan, rng).values
+        ghosted = whole(scan, rng)
         for row, column in rng.integers(0, 512 - SIDE, (CROPS, 2)):
             crop = (slice(row, row + SIDE), slice(column, column + SIDE))
-            clean, part = unit(scan.values[crop]), Scan(ghosted[crop].copy(), scan.pixel_nm)
+            clean, part = unit(scan.values[crop]), ghosted.crop(*crop)
             lines = (recipe, for_upscaling(recipe, 2), for_upscaling(recipe, 4))
             few = [unit(split(r, span)[1](part, rng).values) for r in lines]
             scores.append([psnr(few[0], clean, 1), *(ssim(z, clean, 1) for z in few)])

@@ -13,7 +13,6 @@ from setting import SI001H, crops, heading, si001h, table
 
 import scanmend
 from scanmend.evaluate.metrics import psnr, ssim
-from scanmend.scan import Scan
 
 
 def features(values: np.ndarray, sign: int) -> list[tuple[int, int]]:
@@ -46,10 +45,10 @@ def main(model: str | None = None) -> None:
     for name in SI001H:
         scan = si001h(name)
         mended = scanmend.restore(scan, model).mean.values
-        pairs = [(mended[c], scan.values[c]) for c in crops(scan, margin=0)]
+        squares = crops(scan)
+        pairs = [(mended[c], scan.values[c]) for c in squares]
         alone = [
-            (scanmend.restore(Scan(np.ascontiguousarray(s), scan.pixel_nm), model).mean.values, s)
-            for _, s in pairs
+            (scanmend.restore(scan.crop(*c), model).mean.values, scan.values[c]) for c in squares
         ]
         row = [
             name,

@@ -58,16 +58,11 @@ def damage() -> dict[str, Recipe]:
 def squares(name: str) -> list[Scan]:
     """Squares of 128 pixels of a scan, with a margin that is damaged too and then cut off."""
     scan = si001h(name)
-    wide = [
-        tuple(slice(s.start - MARGIN, s.stop + MARGIN) for s in crop)
-        for crop in crops(scan, margin=MARGIN)
-    ]
-    pitch = scan.pixel_nm
-    return [Scan(np.ascontiguousarray(scan.values[crop]), pitch) for crop in wide]
+    return [scan.crop(*crop) for crop in crops(scan, side=128 + 2 * MARGIN)]
 
 
-def inner(values: np.ndarray) -> np.ndarray:
-    return values[MARGIN:-MARGIN, MARGIN:-MARGIN]
+def inner(scan: Scan) -> Scan:
+    return scan.crop(slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
 
 
 def mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
@@ -91,13 +86,13 @@ def main(model: str | None = None) -> None:
         for i, whole in enumerate(wholes):
             for seed in range(SEEDS):
                 damaged = recipe(whole, np.random.default_rng((seed, i)))
-                clean, measured = inner(whole.values), np.ascontiguousarray(inner(damaged.values))
-                images = {("damaged",): measured}
-                images |= {(f, p): f(measured, p) for f, ps in CLASSICAL.items() for p in ps}
-                mended = scanmend.restore(Scan(measured, whole.pixel_nm), model)
-                images["scanmend",] = mended.mean.values
-                for method, image in images.items():
-                    scores.setdefault(method, []).append(quality(image, clean))
+                measured = inner(damaged)
+                images = {("damaged",): measured.values}
+                for method, strengths in CLASSICAL.items():
+                    images |= {(method, s): method(measured.values, s) for s in strengths}
+                images["scanmend",] = scanmend.restore(measured, model).mean.values
+                for key, image in images.items():
+                    scores.setdefault(key, []).append(quality(image, inner(whole).values))
         classical = [max(mean(scores[f, p]) for p in ps) for f, ps in CLASSICAL.items()]
         before, after = (np.array(scores[name,])[:, 0] for name in ("damaged", "scanmend"))
         means = [mean(scores["damaged",]), *classical, mean(scores["scanmend",])]

@@ -46,9 +46,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     print(flush=True)
 
 
-def crops(scan: Scan, side: int = 128, margin: int = 16) -> list[tuple[slice, slice]]:
-    """Nine squares of `side` pixels, 3x3 across the scan, at least `margin` from its border."""
-    starts = [np.linspace(margin, n - side - margin, 3).astype(int) for n in scan.values.shape]
+def crops(scan: Scan, side: int = 128) -> list[tuple[slice, slice]]:
+    """Nine squares of `side` pixels, 3x3 across the scan."""
+    starts = [np.linspace(0, n - side, 3).astype(int) for n in scan.values.shape]
     return [(slice(r, r + side), slice(c, c + side)) for r in starts[0] for c in starts[1]]
 
 

@@ -46,7 +46,7 @@ def lanczos(lines: np.ndarray, at: np.ndarray, rows: int) -> np.ndarray:
 
 def quality(image: np.ndarray, scan: Scan) -> tuple[float, float]:
     """SSIM and PSNR, means over nine crops of 128x128, each in the range of its real crop."""
-    pairs = [(image[crop], scan.values[crop]) for crop in crops(scan, margin=0)]
+    pairs = [(image[crop], scan.values[crop]) for crop in crops(scan)]
     return np.mean([ssim(*p) for p in pairs]), np.mean([psnr(*p) for p in pairs])  # type: ignore
 
 
@@ -92,7 +92,7 @@ def main(model: str | None = None) -> None:
     head = ("scan", "factor", "method", "SSIM", "PSNR dB", "gain", "row peak", "phase deg")
     table((*head, "within 1, 2 spreads"), rows)
     print("gain: SSIM over the best classical method; row peak: modulus of the dimer-row Fourier")
-    print("peak over the real scan's, and its phase less the real scan's; within: share of the pixels")
+    print("peak over the real scan's, and its phase less the real scan's; within: share of pixels")
     print("between measured lines whose truth lies within 1 and 2 spreads (Laplace: 76 %, 94 %).")
 
 

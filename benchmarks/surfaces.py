@@ -88,8 +88,8 @@ def measure(scan: Scan) -> dict[str, float]:
 def squares(name: str) -> list[Scan]:
     """Sixteen squares of one real scan."""
     scan = si001h(name)
-    corners = [(a, b) for a in range(0, 512, SIDE) for b in range(0, 512, SIDE)]
-    return [Scan(scan.values[a : a + SIDE, b : b + SIDE].copy(), scan.pixel_nm) for a, b in corners]
+    parts = [slice(start, start + SIDE) for start in range(0, 512, SIDE)]
+    return [scan.crop(rows, columns) for rows in parts for columns in parts]
 
 
 def radial(scan: Scan, edges: NDArray) -> NDArray:

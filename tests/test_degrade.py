@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from scanmend.degrade.acquisition_noise import AcquisitionNoise
-from scanmend.degrade.base import chain
 from scanmend.degrade.blunt_tip import BluntTip
 from scanmend.degrade.drift import ThermalDrift
 from scanmend.degrade.feedback_lag import FeedbackLag
@@ -154,11 +153,3 @@ def test_what_is_relative_to_the_range_needs_one(kind, rng):
     endless = noisy().after("crash", np.where(np.eye(8) > 0, np.inf, 0.0))
     with pytest.raises(ScanError, match="infinite pixels; mark what was not measured by NaN"):
         kind()(endless, rng)
-
-
-def test_a_chain_is_taken_in_order(lattice):
-    steps = (BluntTip(), FewerLines(4, phase=0))
-    chained = chain(steps, lattice, np.random.default_rng(0))
-    rng = np.random.default_rng(0)
-    assert np.array_equal(chained.values, steps[1](steps[0](lattice, rng), rng).values)
-    assert [line.split()[0] for line in chained.history] == ["blunt", "fewer"]

@@ -37,6 +37,14 @@ def test_more_lines_make_a_finer_pitch_over_the_same_field(lattice):
     assert finer.history == (*lattice.history, "twice the lines")
 
 
+def test_a_crop_keeps_the_pitch(lattice):
+    part = lattice.crop(slice(8, -8), slice(10, 40))
+    assert part.values.shape == (112, 30)
+    assert part.pixel_nm == lattice.pixel_nm
+    assert part.history[-1] == "crop 112x30 from row 8, column 10"
+    np.testing.assert_array_equal(part.values, lattice.values[8:120, 10:40])
+
+
 def test_a_plane_is_found_exactly_and_can_be_put_back(lattice):
     y, x = np.mgrid[-1:1:128j, -1:1:128j]
     tilted = lattice.after("tilt", lattice.values + 0.3 + 0.2 * y - 0.5 * x)

@@ -20,7 +20,7 @@ class Affine:
 
     @classmethod
     def of(cls, scan: Scan) -> Affine:
-        """Median to 0, the 5th-to-95th percentile range to 3.3 (a normal distribution's, in sigmas).
+        """Median to 0, 5th to 95th percentile to 3.3 (of a normal distribution, in sigmas).
 
         A few spikes, or one step, must not set the contrast; missing pixels (NaN) do not count.
 

@@ -86,6 +86,14 @@ class Scan:
         rows, columns = self.values.shape
         return rows * self.pixel_nm[0], columns * self.pixel_nm[1]
 
+    def crop(self, rows: slice, columns: slice) -> Scan:
+        """A part of the scan, at the same pitch."""
+        values = np.ascontiguousarray(self.values[rows, columns])
+        top, left = rows.indices(len(self.values))[0], columns.indices(self.values.shape[1])[0]
+        size = "x".join(map(str, values.shape))
+        step = f"crop {size} from row {top}, column {left}"
+        return replace(self, values=values, history=(*self.history, step))
+
     def after(self, step: str, values: NDArray[np.floating]) -> Scan:
         """The same field of view after `step` turned its pixels into `values`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 import numpy as np
@@ -35,13 +34,6 @@ class Degradation(Protocol):
     def __call__(self, scan: Scan, rng: np.random.Generator) -> Scan:
         """The degraded scan: same field of view, same unit, one more line of history."""
         ...
-
-
-def chain(steps: Sequence[Degradation], scan: Scan, rng: np.random.Generator) -> Scan:
-    """Applies `steps` in the order in which the instrument does."""
-    for step in steps:
-        scan = step(scan, rng)
-    return scan
 
 
 def height_range(scan: Scan) -> tuple[float, float]:

@@ -19,12 +19,14 @@ def ssim(image: Image, reference: Image, span: float | None = None) -> float:
     """Structural similarity, mean over the image but its outer 5 pixels.
 
     Gaussian window of 11x11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03; constants relative to
-    `span`, by default the reference's range.
+    `span`, by default the reference's range. The index compares means too, and so depends on where
+    0 is, which heights do not tell: here it is the minimum of the reference.
 
     References:
         Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861
     """
-    x, y = image.astype(np.float64), reference.astype(np.float64)
+    zero = reference.min()
+    x, y = image.astype(np.float64) - zero, reference.astype(np.float64) - zero
     c1, c2 = (k * _span(reference, span) for k in (0.01, 0.03))
     mean_x, mean_y = _blur(x), _blur(y)
     var_x, var_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2

@@ -81,7 +81,7 @@ def sample(surface: str, mix: Mix, seed: int, number: int) -> Sample:
 
     damaged = _damaged(clean, mix, factor, rng)
     crop = (slice(mix.margin, -mix.margin),) * 2
-    measured, plane = level.plane(damaged.after("crop", damaged.values[crop]))
+    measured, plane = level.plane(damaged.crop(*crop))
     target = clean.values[crop] - plane
     at = _measured_lines(mix, factor, rng)
     known = line_weights(mix.side, at) @ measured.values[list(at)]
