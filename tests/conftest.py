@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scanmend.scan import Scan
+import scanmend
+from scanmend.cli import main
+from scanmend.crystals import silicon
+from scanmend.scan import Acquisition, Quantity, Scan
 
 REAL = Path(__file__).parents[2] / "shared/data"
 
@@ -34,3 +38,30 @@ def lattice() -> Scan:
     atoms = np.cos(2 * np.pi * x / 0.77) + np.cos(2 * np.pi * y / 0.77)
     values = 0.0125 * atoms + 0.004 * y - 0.002 * x
     return Scan(values.astype(np.float32), (pitch, pitch))
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in an empty folder: exit status, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(a) for a in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def terrace(rng) -> Scan:
+    """48 x 64 pixels of Si(001):H, of which the two uppermost lines were not measured."""
+    values = silicon.surface(rng, (48, 64)).values.copy()
+    values[:2] = np.nan
+    taken = Acquisition("Z", "forward", bias_V=-2.0, setpoint_nA=0.05)
+    return Scan(values, (0.19, 0.19), Quantity.HEIGHT, taken)
+
+
+@pytest.fixture
+def file(terrace, run) -> Path:
+    """It, in the folder where commands are run."""
+    return scanmend.write(terrace, "scan.nc")

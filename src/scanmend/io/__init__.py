@@ -8,6 +8,7 @@ own custom: together they cost a second, and `import scanmend` is to cost a tent
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,21 @@ from ..errors import (
     UnsupportedFeature,
 )
 from ..scan import Quantity, Scan
-from . import arrays, gwyddion, images, nanonis, netcdf
+from . import (
+    arrays,
+    converted,
+    createc,
+    electron,
+    gwyddion,
+    igor,
+    images,
+    matrix,
+    nanonis,
+    netcdf,
+    nid,
+    rhk,
+    wsxm,
+)
 from .frame import Frame
 from .units import quantity
 from .write import WRITERS, write
@@ -39,7 +54,10 @@ __all__ = ["FORMATS", "WRITERS", "Channel", "ScanFile", "open", "read", "write"]
 class Format(Protocol):
     """What a format module offers."""
 
-    NAME: str
+    @property
+    def NAME(self) -> str:
+        """What the format is called in messages."""
+        ...
 
     def recognises(self, head: bytes, path: Path) -> bool:
         """Whether a file that begins with `head` (4096 bytes, or all of it) is of this format."""
@@ -50,8 +68,25 @@ class Format(Protocol):
         ...
 
 
-FORMATS: tuple[Format, ...] = (nanonis, gwyddion, netcdf, images, arrays)
-"""Every format, most specific signature first."""
+FORMATS: tuple[Format, ...] = (
+    nanonis,
+    createc,
+    matrix,
+    rhk,
+    nid,
+    wsxm,
+    gwyddion,
+    netcdf,
+    images,
+    electron,
+    igor,
+    arrays,
+    converted,
+)
+"""Every format, most specific signature first; the last asks another program."""
+
+_TALKATIVE = ("rsciio", "tifffile")
+"""Libraries that log on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +121,10 @@ class ScanFile:
     channels: tuple[Channel, ...]
 
 
-def open(path: Path | str) -> ScanFile:  # noqa: A001  read and open, as everywhere else
+def open(path: Path | str) -> ScanFile:
     """Lists the channels of a scan file, without loading pixels.
+
+    But for formats whose library knows no other way: MATRIX, and what Gwyddion converts.
 
     Raises:
         ReadError: No such file, no such format, or a damaged one.
@@ -146,8 +183,8 @@ def read(
         values = (values * factor).astype(np.float32, copy=False)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if frame.assumed and unit is None and kind is Quantity.HEIGHT:
-        _must_not_look_like_metres(path, values)
+        if frame.assumed and unit is None and kind is Quantity.HEIGHT:
+            _must_not_look_like_metres(path, values)
 
     memory = frame.memory
     if memory and size_nm is None and memory.fits(frame.shape, frame.size_nm):
@@ -185,8 +222,11 @@ def _frames(path: Path) -> tuple[Format, Sequence[Frame]]:
                 frames = reader.frames(path)
             if not frames:
                 raise UnsupportedFeature(f"{path.name} ({reader.NAME}) holds no image")
+            for rows, columns in (frame.shape for frame in frames):
+                if min(rows, columns) <= 0:
+                    raise CorruptFile(f"{path.name} declares an image of {rows} x {columns} pixels")
             return reader, frames
-    known = ", ".join(reader.NAME for reader in FORMATS)
+    known = ", ".join(reader.NAME for reader in FORMATS if reader is not converted)
     raise UnknownFormat(
         f"{path.name} is none of the formats read here ({known}); "
         "pip install scanmend[gwyddion] adds those of Gwyddion"
@@ -195,8 +235,14 @@ def _frames(path: Path) -> tuple[Format, Sequence[Frame]]:
 
 @contextmanager
 def _own_errors_only(path: Path, name: str) -> Iterator[None]:
-    """A damaged file breaks parsers in every possible way; all of them mean the same to a user."""
+    """A damaged file breaks parsers in every possible way; all of them mean the same to a user.
+
+    Nor is he told what libraries think of a file that they read all the same.
+    """
+    levels = {logger: logger.level for logger in map(logging.getLogger, _TALKATIVE)}
     try:
+        for logger in levels:
+            logger.setLevel(logging.CRITICAL)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
@@ -206,6 +252,9 @@ def _own_errors_only(path: Path, name: str) -> Iterator[None]:
         raise CorruptFile(f"{path.name} cannot be read as {name}: {_line(error)}") from error
     except Exception as error:
         raise CorruptFile(f"{path.name} is a damaged {name} file: {_line(error)}") from error
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _line(error: Exception) -> str:
@@ -238,9 +287,7 @@ def _choose(
     return candidates[direction]
 
 
-def _size_nm(
-    path: Path, frame: Frame, given: tuple[float, float] | None
-) -> tuple[float, float]:
+def _size_nm(path: Path, frame: Frame, given: tuple[float, float] | None) -> tuple[float, float]:
     size = given or frame.size_nm
     if size is None:
         raise ScaleMissing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import CorruptFile
 from ..scan import Acquisition
 from .provenance import Memory
+
+_MOST_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +41,7 @@ class Frame:
     shape: tuple[int, int]
     size_nm: tuple[float, float] | None
     load: Callable[[], NDArray[Any]]
-    acquisition: Acquisition = Acquisition()
+    acquisition: Acquisition = field(default_factory=Acquisition)
     assumed: bool = False
     memory: Memory | None = None
 
@@ -63,6 +65,40 @@ def pixels(path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int) ->
             f"from byte {offset}, and {max(held, 0)} are there"
         )
     return np.fromfile(path, dtype, count, offset=offset).reshape(shape)
+
+
+def without_unscanned(values: NDArray[Any]) -> NDArray[np.float64]:
+    """NaN in the last lines, where they hold nothing but the zeros that the scan began with.
+
+    A measurement has noise: a whole line of exact zeros was never scanned. `values` are in the
+    order of scanning, of shape (rows, columns); an image of zeros alone stays as it is.
+    """
+    found = values.astype(np.float64)
+    lines = np.flatnonzero(found.any(axis=1))
+    if lines.size:
+        found[lines[-1] + 1 :] = np.nan
+    return found
+
+
+def completed(
+    path: Path, measured: NDArray[Any], lines: int, *, upward: bool
+) -> NDArray[np.float64]:
+    """The whole image of a scan that was stopped: NaN where it never went.
+
+    `measured` has row 0 at the top; an upward scan began at the bottom.
+
+    Raises:
+        CorruptFile: Fewer lines were planned than measured, or more than anybody scans.
+    """
+    scanned, columns = measured.shape
+    if not scanned <= lines <= _MOST_PIXELS // columns:
+        raise CorruptFile(
+            f"{path.name} holds {scanned} lines of {columns} pixels, and says that it was to have "
+            f"{lines}"
+        )
+    whole = np.full((lines, columns), np.nan)
+    whole[slice(lines - scanned, None) if upward else slice(scanned)] = measured
+    return whole
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptFile
-from ..scan import Quantity, Restoration, Scan
+from ..scan import Restoration, Scan
 from .frame import Frame, pixels
 from .provenance import Memory, named, provenance, recall, remember
+from .si import UNITS, from_si, to_si
 from .units import length_nm
 
 NAME = "Gwyddion (.gwy, .gsf)"
 _GSF = b"Gwyddion Simple Field 1.0\n"
-_SI = {Quantity.HEIGHT: ("m", 1e9), Quantity.CURRENT: ("A", 1e9), Quantity.COUNTS: ("", 1.0)}
 _DEEPEST = 16
 
 
@@ -56,7 +55,9 @@ def _channel(path: Path, container: dict[str, Any], key: int) -> Frame:
     if count != shape[0] * shape[1]:
         raise CorruptFile(f"{path.name}: channel {key} declares {shape} pixels, holds {count}")
     lateral, unit = (field.get(f"si_unit_{axis}", {}).get("unitstr", "") for axis in ("xy", "z"))
-    if container.get("") == "GWYO":  # its units are those displayed; the numbers are SI all the same
+    if (
+        container.get("") == "GWYO"
+    ):  # its units are those displayed; the numbers are SI all the same
         lateral, unit = lateral[-1:], unit[-1:]
     scale = length_nm(1.0, lateral)
     memory = recall(meta["scanmend"]) if "scanmend" in meta else None
@@ -157,12 +158,12 @@ _GLIB = {12: "c", 20: "b", 24: "i", 28: "i", 40: "q", 44: "q", 60: "d", 64: "s",
 
 
 def write_gwy(thing: Scan | Restoration, path: Path) -> None:
-    """Channels in SI units; what was not measured is masked, since Gwyddion's fields know no NaN."""
+    """Channels in SI units; what was not measured is masked, for Gwyddion's fields know no NaN."""
     from gwyfile.objects import GwyContainer, GwyDataField
 
     container = GwyContainer()
     for key, (name, scan) in enumerate(named(thing).items()):
-        unit, per_si = _SI[scan.quantity]
+        unit, per_si = UNITS[scan.quantity]
         height, width = (length * 1e-9 for length in scan.size_nm)
         missing = np.isnan(scan.values)
         values = scan.values.astype(np.float64) / per_si
@@ -183,7 +184,7 @@ def write_gwy(thing: Scan | Restoration, path: Path) -> None:
 
 def _simple_field(path: Path) -> Frame:
     with path.open("rb") as file:
-        file.read(len(_GSF))
+        offset = len(file.readline())
         fields: dict[str, str] = {}
         while (line := file.readline(1 << 26)) and not line.startswith(b"\0"):
             key, _, value = line.decode("utf-8").partition("=")
@@ -196,58 +197,39 @@ def _simple_field(path: Path) -> Frame:
     size_nm = None
     if scale and "XReal" in fields and "YReal" in fields:
         size_nm = float(fields["YReal"]) * scale, float(fields["XReal"]) * scale
-    correction = fields.get("ScanmendUlps") if memory else None
     return Frame(
         channel=fields.get("Title") or "field",
         direction=memory.acquisition.direction if memory else None,
         unit=memory.quantity.value if memory else fields.get("ZUnits") or None,
         shape=shape,
         size_nm=size_nm,
-        load=partial(_load_simple, path, shape, offset, memory, correction),
+        load=partial(_load_simple, path, shape, offset, memory, fields.get("ScanmendDigits", "")),
         memory=memory,
     )
 
 
 def _load_simple(
-    path: Path, shape: tuple[int, int], offset: int, memory: Memory | None, correction: str | None
+    path: Path, shape: tuple[int, int], offset: int, memory: Memory | None, digits: str
 ) -> NDArray[np.float32]:
     values = pixels(path, "<f4", shape, offset)
-    if memory is None:
-        return values
-    values = _from_si(values, memory.quantity)
-    if correction is not None:
-        ulps = zlib.decompressobj().decompress(bytes.fromhex(correction), values.size)
-        values.view(np.int32)[:] += np.frombuffer(ulps, np.int8).reshape(shape)
-    return values
-
-
-def _from_si(values: NDArray[np.float32], quantity: Quantity) -> NDArray[np.float32]:
-    return (values.astype(np.float64) * _SI[quantity][1]).astype(np.float32)
+    return from_si(values, memory.quantity, digits) if memory else values
 
 
 def write_gsf(thing: Scan | Restoration, path: Path) -> None:
-    """One field, of a restoration its mean.
-
-    The format has float32 in base units only: nm to m and back in float32 misses one value in
-    fifteen by its last digit. So the missing last digits go into the header, as a field that
-    other programs do not ask for, and what we read is again what we wrote.
-    """
+    """One field, of a restoration its mean; the format has float32 in base units only."""
     from gsffile import write_gsf as write
 
     name, scan = next(iter(named(thing).items()))
-    unit, per_si = _SI[scan.quantity]
     height, width = (length * 1e-9 for length in scan.size_nm)
-    values = (scan.values.astype(np.float64) / per_si).astype(np.float32)
-    back = _from_si(values, scan.quantity)
-    ulps = np.where(np.isfinite(back), scan.values.view(np.int32) - back.view(np.int32), 0)
+    values, digits = to_si(scan)
     about = {
         "XReal": repr(width),
         "YReal": repr(height),
         "XYUnits": "m",
-        "ZUnits": unit,
+        "ZUnits": UNITS[scan.quantity][0],
         "Title": name,
         # The format forbids "=" in a value; JSON has another spelling for it.
         "Scanmend": remember(scan).replace("=", "\\u003d"),
-        "ScanmendUlps": zlib.compress(ulps.astype(np.int8).tobytes()).hex(),
+        "ScanmendDigits": digits,
     }
     write(path, values, about)

@@ -48,7 +48,7 @@ def _tiff(path: Path) -> Frame:
 
     with TiffFile(path) as tiff:
         first, count = tiff.pages.first, len(tiff.series[0].pages) if tiff.series else 0
-        if len(tiff.series) > 1 or count > 1 or first.ndim == 3 and first.shape[0] > 4:
+        if len(tiff.series) > 1 or count > 1 or (first.ndim == 3 and first.shape[0] > 4):
             frames = len(tiff.pages)
             raise UnsupportedFeature(
                 f"{path.name} is a stack of {frames} frames of {first.imagelength} x "

@@ -34,7 +34,7 @@ def recognises(head: bytes, path: Path) -> bool:
     try:
         with h5py.File(path, "r") as file:
             return file.attrs.get("title") == NAME
-    except OSError:
+    except Exception:  # HDF5 breaks in more ways than one
         return path.suffix.lower() == ".nc"  # broken, but meant to be ours: `frames` says how
 
 
@@ -47,7 +47,7 @@ def frames(path: Path) -> Sequence[Frame]:
         for name in ("restored", "scan", "measured", "spread", "draws"):
             if name not in file:
                 continue
-            variable = file[name]
+            variable: Any = file[name]
             memory = recall(str(variable.attrs["scanmend"]))
             # Neither allocated nor unpacked before it is known to be no larger than its file.
             if math.prod(variable.shape) * variable.dtype.itemsize > path.stat().st_size:
@@ -88,7 +88,8 @@ def write(thing: Scan | Restoration, path: Path) -> None:
     about = {"title": NAME, "Conventions": "CF-1.10", "provenance": provenance(thing)}
     dataset = xarray.Dataset(variables, attrs=about)
     plain = {name: {"_FillValue": None} for name in dataset.variables}
-    dataset.to_netcdf(path, engine="h5netcdf", encoding=plain)
+    # Through memory: HDF5 on a disk that fills up neither says so plainly nor lets go of its file.
+    path.write_bytes(dataset.to_netcdf(engine="h5netcdf", encoding=plain))
 
 
 def _variable(scan: Scan, values: NDArray[np.float32], grid: str = "") -> Any:
@@ -112,4 +113,5 @@ def _load(path: Path, name: str, draw: int | None) -> NDArray[Any]:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return file[name][() if draw is None else draw]
+        variable: Any = file[name]
+        return variable[() if draw is None else draw]

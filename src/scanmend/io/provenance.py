@@ -56,7 +56,9 @@ def recall(text: str) -> Memory:
             tuple(str(step) for step in known["history"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(f"what the file says of its own origin makes no sense: {error}") from error
+        raise CorruptFile(
+            f"what the file says of its own origin makes no sense: {error}"
+        ) from error
 
 
 def provenance(thing: Scan | Restoration) -> str:

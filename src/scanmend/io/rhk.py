@@ -1,13 +1,14 @@
-"""RHK .sm4 files: pages of int32, each an image in one scan direction.
+"""RHK .sm4 files, by a reader of our own: `spym` prints its errors and returns nothing.
 
-Tables of objects (kind, offset, size) lead from the file header to the index of pages, and from each
-page to its header, strings and data; layout after the vendor's description as kept in `spym`, which
-itself wants a plotting library before it reads. Lateral scales may be negative: the
-data then run leftward or downward.
+Pages of int32, each an image in one scan direction. Tables of objects (kind, offset, size) lead
+from the file header to the index of pages, and from each page to its header, strings and data;
+layout after the vendor's description as kept in `spym`. Lateral scales may be negative: the data
+then run leftward or downward.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Sequence
 from functools import partial
@@ -39,8 +40,11 @@ def recognises(head: bytes, path: Path) -> bool:
 
 def frames(path: Path) -> Sequence[Frame]:
     """Every page that is an image."""
-    with path.open("rb") as file:
-        raw = file.read()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        return _pages(path, raw)
+
+
+def _pages(path: Path, raw: mmap.mmap) -> list[Frame]:
     (size,) = struct.unpack_from("<H", raw)
     (tables,) = struct.unpack_from("<I", raw, 2 + 36 + 4)
     index = _objects(raw, size + 2, tables)[_INDEX_HEADER]
@@ -58,7 +62,7 @@ def frames(path: Path) -> Sequence[Frame]:
     return found
 
 
-def _page(path: Path, raw: bytes, objects: dict[int, int]) -> Frame:
+def _page(path: Path, raw: mmap.mmap, objects: dict[int, int]) -> Frame:
     start = objects[_PAGE_HEADER]
     header = _HEADER.unpack_from(raw, start)
     (_, strings, *_), (columns, rows) = header, header[7:9]
@@ -67,6 +71,7 @@ def _page(path: Path, raw: bytes, objects: dict[int, int]) -> Frame:
     texts = _texts(raw, _objects(raw, start + _HEADER.size, header[29])[_STRINGS], strings)
     label, date, clock, lateral, unit = texts[0], texts[5], texts[6], texts[7], texts[9]
     month, day, year = date.split("/")
+    completed = int(texts[13] or rows)
     scale = length_nm(1.0, lateral)
     return Frame(
         channel=label,
@@ -75,7 +80,13 @@ def _page(path: Path, raw: bytes, objects: dict[int, int]) -> Frame:
         shape=(rows, columns),
         size_nm=(abs(y_nm) * rows * scale, abs(x_nm) * columns * scale) if scale else None,
         load=partial(
-            _load, path, (rows, columns), objects[_PAGE_DATA], z_scale, z_offset, y_nm > 0, x_nm < 0
+            _load,
+            path,
+            (rows, columns),
+            objects[_PAGE_DATA],
+            (z_scale, z_offset),
+            completed,
+            (slice(None, None, -1 if y_nm > 0 else 1), slice(None, None, -1 if x_nm < 0 else 1)),
         ),
         acquisition=Acquisition(
             bias_V=bias_V,
@@ -91,16 +102,17 @@ def _load(
     path: Path,
     shape: tuple[int, int],
     offset: int,
-    scale: float,
-    zero: float,
-    upward: bool,
-    leftward: bool,
+    calibration: tuple[float, float],
+    completed: int,
+    upright: tuple[slice, slice],
 ) -> NDArray[Any]:
+    scale, zero = calibration
     values = pixels(path, "<i4", shape, offset) * scale + zero
-    return values[:: -1 if upward else 1, :: -1 if leftward else 1]
+    values[completed:] = np.nan
+    return values[upright]
 
 
-def _objects(raw: bytes, at: int, count: int) -> dict[int, int]:
+def _objects(raw: mmap.mmap, at: int, count: int) -> dict[int, int]:
     """Offsets of the objects of a table, by their kind."""
     if at + 12 * count > len(raw):
         raise CorruptFile(f"a table of {count} objects does not fit into the file")
@@ -108,7 +120,7 @@ def _objects(raw: bytes, at: int, count: int) -> dict[int, int]:
     return {kind: offset for kind, offset, _ in table}
 
 
-def _texts(raw: bytes, at: int, count: int) -> list[str]:
+def _texts(raw: mmap.mmap, at: int, count: int) -> list[str]:
     """UTF-16 strings, each after its length."""
     texts = []
     for _ in range(count):

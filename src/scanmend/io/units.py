@@ -7,7 +7,7 @@ import re
 from ..scan import Quantity
 
 _PREFIX = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3}
-_ANGSTROM = {"angstrom", "angstroms", "ang", "Å", "Å"}
+_ANGSTROM = {"angstrom", "angstroms", "ang", "\N{ANGSTROM SIGN}", "Å"}
 _COUNTS = {"counts", "count", "cts", "electrons"}
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*(.*)", re.DOTALL)
 
