@@ -7,6 +7,7 @@ there is JSON in the attribute `scanmend` of each variable; `provenance` is one 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -73,40 +74,39 @@ def frames(path: Path) -> Sequence[Frame]:
 
 def write(thing: Scan | Restoration, path: Path) -> None:
     """Everything in `thing`; a plain scan becomes the one variable `scan`."""
-    import xarray
+    import h5netcdf
 
     scans = named(thing)
     shape = next(iter(scans.values())).values.shape
-    variables = {
-        # A scan restored to more lines than were measured has a grid of its own.
-        name: _variable(scan, scan.values, "" if scan.values.shape == shape else f"_{name}")
-        for name, scan in scans.items()
-    }
-    if isinstance(thing, Restoration) and thing.draws:
-        values = np.stack([draw.values for draw in thing.draws])
-        variables["draws"] = _variable(thing.draws[0], values)
-    about = {"title": NAME, "Conventions": "CF-1.10", "provenance": provenance(thing)}
-    dataset = xarray.Dataset(variables, attrs=about)
-    plain = {name: {"_FillValue": None} for name in dataset.variables}
     # Through memory: HDF5 on a disk that fills up neither says so plainly nor lets go of its file.
-    path.write_bytes(dataset.to_netcdf(engine="h5netcdf", encoding=plain))
+    with io.BytesIO() as memory:
+        with h5netcdf.File(memory, "w") as file:
+            file.attrs["title"] = NAME
+            file.attrs["Conventions"] = "CF-1.10"
+            file.attrs["provenance"] = provenance(thing)
+            for name, scan in scans.items():
+                # A scan restored to more lines than were measured has a grid of its own.
+                grid = "" if scan.values.shape == shape else f"_{name}"
+                _add(file, name, scan, scan.values, grid)
+            if isinstance(thing, Restoration) and thing.draws:
+                draws = np.stack([draw.values for draw in thing.draws])
+                _add(file, "draws", thing.draws[0], draws)
+        path.write_bytes(memory.getvalue())
 
 
-def _variable(scan: Scan, values: NDArray[np.float32], grid: str = "") -> Any:
-    import xarray
-
-    names = [f"y{grid}_nm", f"x{grid}_nm"]
-    centres = [
-        (np.arange(n) + 0.5) * pitch
-        for n, pitch in zip(values.shape[-2:], scan.pixel_nm, strict=True)
-    ]
-    coords = {name: (name, c, {"units": "nm"}) for name, c in zip(names, centres, strict=True)}
-    return xarray.DataArray(
-        values,
-        dims=(["draw"] if values.ndim == 3 else []) + names,
-        coords=coords,
-        attrs={"units": scan.quantity.value, "scanmend": remember(scan)},
-    )
+def _add(file: Any, name: str, scan: Scan, values: NDArray[np.float32], grid: str = "") -> None:
+    axes = [f"y{grid}_nm", f"x{grid}_nm"]
+    for axis, n, pitch in zip(axes, values.shape[-2:], scan.pixel_nm, strict=True):
+        if axis not in file.dimensions:
+            file.dimensions[axis] = n
+            centres = file.create_variable(axis, (axis,), data=(np.arange(n) + 0.5) * pitch)
+            centres.attrs["units"] = "nm"
+    if values.ndim == 3:
+        file.dimensions["draw"] = len(values)
+        axes.insert(0, "draw")
+    variable = file.create_variable(name, axes, data=values)
+    variable.attrs["units"] = scan.quantity.value
+    variable.attrs["scanmend"] = remember(scan)
 
 
 def _load(path: Path, name: str, draw: int | None) -> NDArray[Any]:
