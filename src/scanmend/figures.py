@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
@@ -27,13 +28,18 @@ _FINE = {Quantity.HEIGHT: "pm", Quantity.CURRENT: "pA"}
 _SURFACE = "inferno"
 
 
-def plot(scan: Scan, result: Restoration | None = None) -> Figure:
+def plot(scan: Scan, result: Restoration | None = None, truth: Scan | None = None) -> Figure:
     """The scan; or the scan, its restoration, what was removed, the spread, and both spectra.
 
     Heights are shown with their plane subtracted. Measured and restored share one set of levels:
     the 0.5th to 99.5th percentile of either, so that a few spikes do not set the contrast.
+
+    Args:
+        scan: What was measured.
+        result: What was made of it.
+        truth: The surface, where it is known; it and the error of the result are shown besides.
     """
-    return _single(scan) if result is None else _sheet(scan, result)
+    return _single(scan) if result is None else _sheet(scan, result, truth)
 
 
 def power_spectrum(scan: Scan) -> NDArray[np.float64]:
@@ -64,44 +70,51 @@ def _single(scan: Scan) -> Figure:
     low, high = _levels(shown)
     factor, unit = _unit(scan.quantity, high - low)
     image = _draw(page.panel(0, 0), scan, factor * shown, _SURFACE, factor * low, factor * high)
-    page.bar(image, f"{scan.quantity.name.lower()} ({unit})")
+    page.bar(image, _label(scan.quantity, unit))
     page.head(scan)
     return page.figure
 
 
-def _sheet(scan: Scan, result: Restoration) -> Figure:
+def _sheet(scan: Scan, result: Restoration, truth: Scan | None) -> Figure:
     height, width = scan.size_nm
     image_in = _panel_height(3.1, height / width)
-    page = _Page(columns=3, panel_in=3.1, row_heights=(image_in, max(image_in, 3.1)))
+    page = _Page(4 if truth else 3, panel_in=3.1, row_heights=(image_in, max(image_in, 3.1)))
 
-    shown = _shown(scan), _shown(result.mean)
-    low, high = _levels(*shown)
+    surfaces = {"measured": scan, "restored": result.mean} | ({"truth": truth} if truth else {})
+    shown = {title: _shown(of) for title, of in surfaces.items()}
+    low, high = _levels(*shown.values())
     factor, unit = _unit(scan.quantity, high - low)
-    for column, title in enumerate(("measured", "restored")):
-        of = (scan, result.mean)[column]
+    for column, (title, of) in zip((0, 1, 3), surfaces.items(), strict=False):
         axes = page.panel(0, column, title)
-        image = _draw(axes, of, factor * shown[column], _SURFACE, factor * low, factor * high)
-        page.bar(image, f"{scan.quantity.name.lower()} ({unit})")
+        image = _draw(axes, of, factor * shown[title], _SURFACE, factor * low, factor * high)
+        page.bar(image, _label(scan.quantity, unit))
 
+    # A change that is nothing beside the scan is to look like nothing, not like its rounding.
+    least = 0.01 * (high - low)
     title, label, on, change = _change(scan, result.mean)
-    most = max(abs(bound) for bound in _levels(change))
+    most = max(least, *(abs(bound) for bound in _levels(change)))
     factor, unit = _unit(scan.quantity, most)
     axes = page.panel(0, 2, title)
     image = _draw(axes, on, factor * change, "RdBu_r", -factor * most, factor * most)
     page.bar(image, f"{label} ({unit})")
 
     spectra = power_spectrum(scan), power_spectrum(result.mean)
-    low, high = np.percentile(np.log10(np.maximum(spectra[0], 1e-30)), (20, 99.9))
+    faint, bright = np.percentile(np.log10(np.maximum(spectra[0], 1e-30)), (20, 99.9))
     reach = max(0.5 / pitch for pitch in result.mean.pixel_nm)
-    for column, title in enumerate(("measured, spectrum", "restored, spectrum")):
-        of = (scan, result.mean)[column]
-        _draw_spectrum(page.panel(1, column, title), of, spectra[column], low, high, reach)
+    for column, of in enumerate((scan, result.mean)):
+        title = f"{('measured', 'restored')[column]}, log power spectrum"
+        _draw_spectrum(page.panel(1, column, title), of, spectra[column], faint, bright, reach)
 
-    top = _levels(result.spread.values)[1]
+    deviations = {"spread": (result.spread.values, "one standard deviation")}
+    if truth:
+        error = _shown(result.mean) - _shown(truth)
+        deviations["error"] = (np.abs(error), "|restored − truth|")
+    top = max(least, _levels(*(values for values, _ in deviations.values()))[1])
     factor, unit = _unit(scan.quantity, top)
-    axes = page.panel(1, 2, "spread", image_in)
-    image = _draw(axes, result.spread, factor * result.spread.values, "cividis", 0, factor * top)
-    page.bar(image, f"one standard deviation ({unit})")
+    for column, (title, (values, label)) in enumerate(deviations.items(), 2):
+        axes = page.panel(1, column, title, image_in)
+        image = _draw(axes, result.spread, factor * values, "cividis", 0, factor * top)
+        page.bar(image, f"{label} ({unit})")
     page.head(scan, result)
     return page.figure
 
@@ -109,7 +122,7 @@ def _sheet(scan: Scan, result: Restoration) -> Figure:
 class _Page:
     """A figure whose panels are placed in inches, so that no text can run into another."""
 
-    MARGIN, GAP, HEAD, TITLE, FOOT = 0.2, 0.15, 0.72, 0.3, 0.62
+    MARGIN, GAP, HEAD, TITLE, FOOT = 0.2, 0.25, 0.72, 0.3, 0.62
 
     def __init__(self, columns: int, panel_in: float, row_heights: Sequence[float]) -> None:
         self.panel_in, self.row_heights = panel_in, row_heights
@@ -133,14 +146,20 @@ class _Page:
         axes = self._axes(box.x0 * self.width_in, below, 0.1)
         bar = self.figure.colorbar(image, cax=axes, orientation="horizontal", extend="both")
         bar.set_label(label, fontsize=9, labelpad=1)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
         axes.tick_params(labelsize=8, length=2, pad=2)
 
     def head(self, scan: Scan, result: Restoration | None = None) -> None:
         """Two lines above the panels: which scan this is, and how it was taken and treated."""
-        left, top = self.MARGIN / self.width_in, 1 / self.height_in
         name, facts = _caption(scan, result)
-        self.figure.text(left, 1 - 0.30 * top, name, fontsize=12, fontweight="bold", va="center")
-        self.figure.text(left, 1 - 0.56 * top, facts, fontsize=9.5, color="#444444", va="center")
+        self._line(name, 0.30, 12, 0.72, fontweight="bold")
+        self._line(facts, 0.56, 9.5, 0.62, color="#444444")
+
+    def _line(self, text: str, above_in: float, size: float, em: float, **style: str) -> None:
+        """A line of text, made small enough for the page; its letters are `em` wide on average."""
+        fits = 72 * (self.width_in - 2 * self.MARGIN) / (em * max(len(text), 1))
+        x, y = self.MARGIN / self.width_in, 1 - above_in / self.height_in
+        self.figure.text(x, y, text, fontsize=min(size, fits), va="center", **style)  # type: ignore[arg-type]
 
     def _axes(self, left_in: float, above_in: float, height_in: float) -> Axes:
         bottom = (self.height_in - above_in - height_in) / self.height_in
@@ -190,6 +209,11 @@ def _unit(quantity: Quantity, span: float) -> tuple[float, str]:
     if quantity in _FINE and span < 1:
         return 1e3, _FINE[quantity]
     return 1.0, quantity.value
+
+
+def _label(quantity: Quantity, unit: str) -> str:
+    name = quantity.name.lower()
+    return name if name == unit else f"{name} ({unit})"
 
 
 def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.float64]]:
@@ -256,4 +280,5 @@ def _draw_spectrum(
     )
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), yticks=[], facecolor=_NOT_MEASURED)
     axes.set_xlabel("1/nm", fontsize=9, labelpad=1)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
     axes.tick_params(labelsize=8, length=2, pad=2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,9 +103,15 @@ def restore(
 
 @commands.command()
 @files_argument
-@click.option("--factor", type=click.Choice(["2", "4"]), default="2", show_default=True)
 @click.option(
-    "--keep-measured/--no-keep-measured", default=True, help="Measured lines, to the bit."
+    "--factor",
+    type=click.Choice(["2", "4"]),
+    default="2",
+    show_default=True,
+    help="Lines for each line that was scanned.",
+)
+@click.option(
+    "--keep-measured/--no-keep-measured", default=True, help="Measured lines come back to the bit."
 )
 @reading_options
 @running_options
@@ -207,22 +212,32 @@ def card(name: str) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME|FILE]...")
 def verify(names: Sequence[str]) -> None:
     """Checks that model files are those that were shipped, to the last bit."""
-    wrong = 0
+    failed = False
     for name in names or scanmend.models.names():
-        model = scanmend.models.load(name)
+        try:
+            model = scanmend.models.load(name)
+        except ScanmendError as error:
+            failed = True
+            click.echo(f"scanmend: {why(error)}", err=True)
+            continue
         good = scanmend.models.verify(model)
-        wrong += not good
+        failed |= not good
         click.echo(f"{name}: {'as shipped' if good else 'NOT as shipped'}, {model.sha256}")
-    if wrong:
+    if failed:
         raise click.exceptions.Exit(1)
 
 
 @commands.command()
 @click.option(
-    "-o", "folder", type=click.Path(file_okay=False, path_type=Path), default=Path(), metavar="DIR"
+    "-o",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where results go; by default here.",
 )
 @seed_option
-@click.option("--model", metavar="NAME|FILE")
+@click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`.")
 @click.option("--overwrite", is_flag=True, help="Replace the files of an earlier demo.")
 @json_option
 def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: bool) -> None:
@@ -234,7 +249,7 @@ def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: b
     assert figure is not None
     shown = demonstration.run(seed, model)
     scanmend.write(shown.result, target, overwrite=overwrite)
-    writing.figure(scanmend.plot(shown.result.measured, shown.result), figure)
+    writing.figure(scanmend.plot(shown.result.measured, shown.result, shown.truth), figure)
     scores, seconds = shown.scores(), round(shown.seconds, 3)
     if as_json:
         files = {"output": str(target), "figure": str(figure)}
@@ -249,14 +264,18 @@ def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: b
 
 
 def _info(result: Result) -> str:
-    lines = [f"{result['input']}: {result['format']}"]
+    rows = []
     for c in result["channels"]:
-        kind = f"{c['quantity'] or 'unknown quantity'} ({c['unit'] or 'no unit'})"
-        pixels = f"{c['columns']} × {c['rows']} pixels"
-        height, width = c["size_nm"] or (None, None)
+        kind = f"{c['quantity'] or 'not read'} ({c['unit'] or 'no unit'})"
+        height, width = c["size_nm"] or (0, 0)
         size = f"{width:.4g} × {height:.4g} nm" if width else "size unknown"
-        directions = ", ".join(c["directions"])
-        lines.append(f"  {c['name']:16} {kind:20} {pixels:18} {size:16} {directions}".rstrip())
+        pixels = f"{c['columns']} × {c['rows']} pixels"
+        rows.append((c["name"], kind, pixels, size, ", ".join(c["directions"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [f"{result['input']}: {result['format']}"]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        lines.append(f"  {'  '.join(cells)}".rstrip())
     known = [text.format(result[k]) for k, text in _FACTS.items() if result.get(k) is not None]
     if known:
         lines.append("  " + " · ".join(known))
@@ -311,10 +330,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("scanmend: stopped", err=True)
         return 130
-    except BrokenPipeError:
-        # Whoever read stdout has gone; without this, Python complains when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
     except Exception as error:
         if "SCANMEND_DEBUG" in os.environ:
             raise

@@ -24,6 +24,9 @@ Progress = Callable[[float], None]
 _OURS = re.compile(r"_(restored|degraded|x\d)$")
 """Stems of what the commands write: in a folder, these are no input."""
 
+_PARAMETERS = ".mtrx"
+"""Suffix of what MATRIX writes beside its scans, and is read with them."""
+
 
 def each(
     sources: Sequence[Path | str],
@@ -51,9 +54,8 @@ def each(
             if "SCANMEND_DEBUG" in os.environ:
                 raise
             failed = True
-            reason = why(error).removeprefix(f"{Path(source).name}: ")
-            result = {"input": str(source), "error": reason}
-            click.echo(f"scanmend: {name}: {reason}", err=True)
+            result = {"input": str(source), "error": why(error)}
+            click.echo(f"scanmend: {_naming(source, why(error))}", err=True)
         else:
             if not as_json:
                 click.echo(text(result))
@@ -93,6 +95,8 @@ def _scans_in(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.name.startswith(".") or _OURS.search(path.stem):
             continue
+        if path.suffix == _PARAMETERS:
+            continue
         try:
             scanmend.open(path)
         except UnknownFormat:
@@ -118,6 +122,14 @@ def _bar(label: str) -> Iterator[Progress]:
     with Bar(console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(escape(label), total=1.0)
         yield lambda done: bar.update(task, completed=done)
+
+
+def _naming(source: Path | str, reason: str) -> str:
+    """`reason`, beginning with the path of its file, which the reader of it may have named."""
+    path, bare = click.format_filename(source), Path(source).name
+    if reason.startswith((f"{bare} ", f"{bare}: ")):
+        return path + reason.removeprefix(bare)
+    return reason if path in reason else f"{path}: {reason}"
 
 
 def why(error: Exception) -> str:

@@ -73,12 +73,18 @@ class Writing:
         """The names of the result and of its figure, checked before any work is done for them.
 
         Raises:
-            WriteError: One of them is among `inputs`, or is there and may not be replaced.
+            WriteError: One of them is among `inputs`, or is there and may not be replaced, or an
+                earlier one of the `inputs` has a result of that name.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WriteError(f"{self.folder} cannot be made: {why(error)}") from error
+        for other in map(Path, inputs):
+            if other == source:
+                break
+            if other.stem == source.stem:
+                raise WriteError(f"its result would replace that of {other}: choose another -o")
         result = self.folder / f"{source.stem}{ending}.{self.format}"
         figure = result.with_suffix(".png") if self.png else None
         for target in filter(None, (result, figure)):
@@ -128,14 +134,33 @@ def _bundle(name: str, kind: type, *options: Callable) -> Callable:
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-seed_option = click.option("--seed", default=0, show_default=True, help="Decides what is random.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Decides what is random.",
+)
 reading_options = _bundle(
     "reading",
     Reading,
-    click.option("--channel", help="Channel of the file; by default the first height."),
-    click.option("--direction", type=click.Choice(["forward", "backward"])),
-    click.option("--size-nm", type=_Size(), help="Field of view, for files that do not say it."),
-    click.option("--unit", help="Unit of the values, for files that do not say it: nm, pA ..."),
+    click.option("--channel", metavar="NAME", help="By default the first height; see `info`."),
+    click.option(
+        "--direction",
+        type=click.Choice(["forward", "backward"]),
+        help="By default forward, or the only one there is.",
+    ),
+    click.option(
+        "--size-nm",
+        type=_Size(),
+        help="Width and height of the scan in nm, for files that do not say it, or to put right "
+        "what they say. The width alone means square pixels.",
+    ),
+    click.option(
+        "--unit",
+        metavar="UNIT",
+        help="Unit of the values, for files that do not say it: nm, m, pA, 2.5e-6nm ...",
+    ),
 )
 writing_options = _bundle(
     "writing",
@@ -153,8 +178,9 @@ writing_options = _bundle(
         type=click.Choice(["nc", "gwy", "gsf", "tif", "npy", "sxm"]),
         default="nc",
         show_default=True,
+        help="nc and gwy hold what was measured and the spread too.",
     ),
-    click.option("--png", is_flag=True, help="A figure besides."),
+    click.option("--png", is_flag=True, help="A figure besides: images and Fourier transforms."),
     click.option("--overwrite", is_flag=True, help="Replace earlier results; never the input."),
 )
 running_options = _bundle(

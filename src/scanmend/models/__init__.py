@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,12 @@ def load(source: str | Path | None = None) -> Model:
         raise ModelError(
             f"no model {str(path)!r}: pass one of {', '.join(names())}, or an .onnx file"
         )
+    return _opened(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, modified_ns: int) -> Model:
+    """The model, kept open for the next scan; a file that has changed since is opened anew."""
     model = Model(path, hashlib.sha256(path.read_bytes()).hexdigest())
     _ = model.card  # A file that is no model is refused here, not in the middle of a scan.
     return model
