@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, label, maximum_filter, median_filter
 from setting import SI001H, crops, heading, si001h, table
 
 import scanmend
@@ -19,9 +19,11 @@ def features(values: np.ndarray, sign: int) -> list[tuple[int, int]]:
     """Where something stands out by over 4 robust deviations, upward (+1) or downward (-1).
 
     Extrema of the image less its surroundings: bright chains, dangling bonds and adsorbates, or
-    vacancies; the lattice itself stays below.
+    vacancies; the lattice itself stays below. What stands on a single line is none: a tip rounds
+    everything over two lines at least, and a spike is what restoration should remove.
     """
-    local = sign * (gaussian_filter(values, 1.0) - gaussian_filter(values, 8.0))
+    seen = on_two_lines(values)
+    local = sign * (gaussian_filter(seen, 1.0) - gaussian_filter(seen, 8.0))
     deviation = 1.4826 * np.median(abs(local - np.median(local)))
     tops = (local == maximum_filter(local, 9)) & (local > 4 * deviation)
     marks, count = label(tops)
@@ -30,13 +32,18 @@ def features(values: np.ndarray, sign: int) -> list[tuple[int, int]]:
 
 def heights(values: np.ndarray, places: list[tuple[int, int]], sign: int) -> np.ndarray:
     """Of each feature, how far its extremum lies from the median of 15x15 pixels around it."""
+    seen = on_two_lines(values)
     out = []
     for row, column in places:
-        near = values[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
-        around = values[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8]
-        extremum = maximum_filter(near, 5).max() if sign > 0 else minimum_filter(near, 5).min()
-        out.append(extremum - np.median(around))
+        near = seen[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+        around = seen[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8]
+        out.append((near.max() if sign > 0 else near.min()) - np.median(around))
     return np.array(out)
+
+
+def on_two_lines(values: np.ndarray) -> np.ndarray:
+    """The median of each pixel and those above and below it: without what is on one line only."""
+    return median_filter(values, (3, 1))
 
 
 def main(model: str | None = None) -> None:
