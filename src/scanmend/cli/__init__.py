@@ -70,11 +70,8 @@ def info(files: Sequence[str], as_json: bool) -> None:
                 for c in file.channels
             ],
         }
-        try:
-            taken = scanmend.read(path).acquisition
-        except ScanmendError as error:
-            return result | {"note": why(error)}
-        return result | {name: getattr(taken, name) for name in (*_FACTS, "source_sha256")}
+        taken = file.channels[0].acquisition
+        return result | {name: getattr(taken, name) for name in _FACTS}
 
     each(expand(files), task, _info, as_json)
 
@@ -279,8 +276,6 @@ def _info(result: Result) -> str:
     known = [text.format(result[k]) for k, text in _FACTS.items() if result.get(k) is not None]
     if known:
         lines.append("  " + " · ".join(known))
-    if "note" in result:
-        lines.append(f"  note: {result['note']}")
     return "\n".join(lines)
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ..scan import Scan
 from .base import Range, surface
@@ -28,6 +27,8 @@ class FeedbackLag:
 
     def __call__(self, scan: Scan, rng: np.random.Generator) -> Scan:
         """Draws one time constant a scan."""
+        from scipy.signal import lfilter  # late: it takes half a second
+
         lag = rng.uniform(*self.lag_px)
         stays = math.exp(-1 / lag) if lag > 0 else 0.0
         h, missing = surface(scan)

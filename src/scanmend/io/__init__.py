@@ -28,7 +28,7 @@ from ..errors import (
     UnknownFormat,
     UnsupportedFeature,
 )
-from ..scan import Quantity, Scan
+from ..scan import Acquisition, Quantity, Scan
 from . import (
     arrays,
     converted,
@@ -101,6 +101,7 @@ class Channel:
         rows: Number of lines.
         columns: Pixels a line.
         size_nm: Field of view (height, width), nm; None where the file says nothing.
+        acquisition: How it was taken, as far as the file says.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Channel:
     rows: int
     columns: int
     size_nm: tuple[float, float] | None
+    acquisition: Acquisition
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ def open(path: Path | str) -> ScanFile:
             rows=frame.shape[0],
             columns=frame.shape[1],
             size_nm=frame.size_nm,
+            acquisition=frame.memory.acquisition if frame.memory else frame.acquisition,
         )
     return ScanFile(path, reader.NAME, tuple(channels.values()))
 
@@ -291,8 +294,8 @@ def _size_nm(path: Path, frame: Frame, given: tuple[float, float] | None) -> tup
     size = given or frame.size_nm
     if size is None:
         raise ScaleMissing(
-            f"{path.name} does not say how large the scan is: give its height and width in nm "
-            "(--size-nm HEIGHT,WIDTH)"
+            f"{path.name} does not say how large the scan is: give its size in nm "
+            "(size_nm=(HEIGHT, WIDTH), --size-nm WIDTH,HEIGHT)"
         )
     if not all(math.isfinite(length) and length > 0 for length in size):
         whose = "the size given for" if given else "the header of"

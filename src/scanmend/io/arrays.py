@@ -5,6 +5,7 @@ Neither knows a scale, nor a unit: heights in nm are assumed until the user says
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Sequence
 from functools import partial
@@ -47,8 +48,9 @@ def frames(path: Path) -> Sequence[Frame]:
 def write(thing: Scan | Restoration, path: Path) -> None:
     """The values alone: of a restoration, its mean."""
     scan = thing.mean if isinstance(thing, Restoration) else thing
-    with path.open("wb") as file:
-        np.save(file, scan.values, allow_pickle=False)
+    memory = io.BytesIO()  # because NumPy, when a disk is full, does not say so
+    np.save(memory, scan.values, allow_pickle=False)
+    path.write_bytes(memory.getbuffer())
 
 
 def _load(

@@ -228,10 +228,11 @@ def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
         raise ScanError(
             f"a scan of {scan.values.shape[0]}x{columns} pixels is too small: 8 at least"
         )
-    if scan.quantity is Quantity.COUNTS:
+    known = Quantity[model.card["quantity"]]
+    if scan.quantity is not known:
         raise ModelError(
-            f"the scan is in counts, and {model.name} was trained on heights: "
-            "if the file holds heights, say in which unit (--unit)"
+            f"the scan is in {scan.quantity.value}, and {model.name} was trained on {known.value}: "
+            "choose another channel or model, or say the unit if the file does not (--unit)"
         )
     if np.isinf(scan.values).any():
         raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
