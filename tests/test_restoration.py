@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 import scanmend
 from scanmend import level
@@ -48,16 +51,19 @@ def test_what_is_not_damaged_is_left_alone(surface):
     assert ssim(flat(restore(surface).mean), flat(surface)) > 0.95
 
 
-@pytest.mark.parametrize("factor", [2, 4])
-def test_lines_between_are_better_than_splines(surface, factor):
-    few = every(surface, factor)
-    at = np.arange(line_phase(factor), 160, factor)
-    from scipy.interpolate import CubicSpline
-
-    spline = CubicSpline(at, few.values)(np.clip(np.arange(160), at[0], at[-1]))
-    ours = upscale(few, factor).mean.values
-    assert ours.shape == surface.values.shape
-    assert ssim(ours, surface.values) > ssim(spline, surface.values)
+@pytest.mark.parametrize(("factor", "gain"), [(2, 0.0), (4, 0.1)])
+def test_lines_between_are_better_than_splines(factor, gain):
+    """On the mean of several surfaces; on one alone, rows that alias may be taken for others."""
+    gains = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        truth = acquisition_noise(silicon.surface(rng, (128, 128)), rng)
+        few = every(truth, factor)
+        at = np.arange(line_phase(factor), 128, factor)
+        spline = CubicSpline(at, few.values)(np.clip(np.arange(128), at[0], at[-1]))
+        ours = upscale(few, factor).mean.values
+        gains.append(ssim(ours, truth.values) - ssim(spline, truth.values))
+    assert np.mean(gains) > gain
 
 
 def test_upscaling_keeps_measured_lines_to_the_bit_unless_told_otherwise(surface):
@@ -178,12 +184,6 @@ def test_progress_ends_at_1(monkeypatch, damaged):
     assert told[-1] == pytest.approx(1)
 
 
-def changed(scan: Scan, **what) -> Scan:
-    from dataclasses import replace
-
-    return replace(scan, **what)
-
-
 @pytest.mark.parametrize(
     ("what", "error", "text"),
     [
@@ -209,7 +209,7 @@ def changed(scan: Scan, **what) -> Scan:
 )
 def test_what_cannot_be_restored_is_refused_in_one_line(surface, what, error, text):
     with pytest.raises(error, match=text) as caught:
-        restore(changed(surface, **what))
+        restore(replace(surface, **what))
     assert "\n" not in str(caught.value)
 
 
