@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from .errors import ScanError
 
 
+LARGEST = 100_000_000
+"""Pixels; above it, the copies that any treatment needs outgrow an ordinary machine's memory."""
+
+
 class Quantity(Enum):
     """What a pixel measures, and the one unit in which we keep it."""
 
@@ -130,3 +134,13 @@ class Restoration:
     spread: Scan
     draws: tuple[Scan, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def must_not_be_huge(rows: int, columns: int) -> None:
+    """Refuses an image of more than `LARGEST` pixels, before any memory is asked for.
+
+    Raises:
+        ScanError: It is larger.
+    """
+    if rows * columns > LARGEST:
+        raise ScanError(f"{rows}x{columns} pixels are more than {LARGEST:.0e}: crop the scan first")

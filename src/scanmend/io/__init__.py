@@ -28,7 +28,7 @@ from ..errors import (
     UnknownFormat,
     UnsupportedFeature,
 )
-from ..scan import Acquisition, Quantity, Scan
+from ..scan import Acquisition, Quantity, Scan, must_not_be_huge
 from . import (
     arrays,
     converted,
@@ -172,12 +172,15 @@ def read(
 
     Raises:
         ReadError: No such file, format, channel or direction; a damaged file; no scale.
+        ScanError: The image is too large for the memory of an ordinary machine.
     """
     path = Path(path)
     reader, frames = _frames(path)
     frame = _choose(path, frames, channel, direction)
     height, width = _size_nm(path, frame, size_nm)
     kind, factor = _scale(path, frame, unit)
+    if path.stat().st_size >= math.prod(frame.shape):  # a smaller file lies, and is told so below
+        must_not_be_huge(*frame.shape)
     with _own_errors_only(path, reader.NAME):
         values = np.asarray(frame.load())
         if values.shape != frame.shape:

@@ -13,14 +13,11 @@ from ..errors import ModelError, ScanError
 from ..generate.flow import FIRST_TIME, euler
 from ..models import Model, load
 from ..normalise import Affine
-from ..scan import Quantity, Restoration, Scan
+from ..scan import Quantity, Restoration, Scan, must_not_be_huge
 from .tiles import Call, whole
 
 Progress = Callable[[float], None]
 """Is told what share of the work is done, 0 to 1."""
-
-LARGEST = 100_000_000
-"""Pixels; above it, the copies that a restoration needs outgrow an ordinary machine's memory."""
 
 REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
@@ -222,8 +219,7 @@ class _Job:
 def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
     """Refuses what cannot be restored, before any work is done."""
     rows, columns = rows or scan.values.shape[0], scan.values.shape[1]
-    if rows * columns > LARGEST:
-        raise ScanError(f"{rows}x{columns} pixels are more than {LARGEST:.0e}: crop the scan first")
+    must_not_be_huge(rows, columns)
     if min(scan.values.shape) < 8:
         raise ScanError(
             f"a scan of {scan.values.shape[0]}x{columns} pixels is too small: 8 at least"
