@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from .errors import ScanError
 
-
 LARGEST = 100_000_000
 """Pixels; above it, the copies that any treatment needs outgrow an ordinary machine's memory."""
 
