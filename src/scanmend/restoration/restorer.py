@@ -53,7 +53,7 @@ def restore(
     """
     loaded = load(model)
     _check(scan, loaded)
-    levelled = _levelled(scan)
+    levelled, _ = _levelled(scan)
     work = resample.to_pitch(_filled(levelled), _pitch(levelled, loaded))
     mask = resample.to_shape(np.isfinite(scan.values).astype(np.float32), work.values.shape)
     job = _Job(loaded, calls, draws, seed, progress)
@@ -99,7 +99,7 @@ def upscale(
         raise ModelError(f"{loaded.name} upscales by {known}, not by {factor}")
     rows = scan.values.shape[0]
     finer = replace(scan, pixel_nm=(scan.pixel_nm[0] / factor, scan.pixel_nm[1]))
-    _check(finer, loaded, rows=factor * rows)
+    _check(scan, loaded, factor)
     low, high = loaded.card["pixel_nm"]
     if not low / 1.25 <= finer.pixel_nm[0] <= high * 1.25:
         raise ModelError(
@@ -107,22 +107,25 @@ def upscale(
             f"{loaded.name} was trained at {low:g}-{high:g} nm"
         )
 
-    levelled = _levelled(scan)
+    levelled, plane = _levelled(scan)
+    filled = _filled(levelled)
+    phase = resample.line_phase(factor)
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
-    at = tuple((measured * factor + resample.line_phase(factor)).tolist())
+    at = tuple((measured * factor + phase).tolist())
     weights = resample.line_weights(factor * rows, at)
-    columns = resample.to_pitch(_filled(levelled), (scan.pixel_nm[0], _pitch(finer, loaded)[1]))
+    columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(finer, loaded)[1]))
     known = weights @ columns.values[measured]
     mask = np.zeros_like(known)
     mask[list(at)] = 1
     job = _Job(loaded, calls, draws, seed, progress)
     result = job.run(known, mask, Affine.of(levelled))
 
-    # The plane goes the way of the scan, so that a tilted scan comes back with the same tilt.
-    base = weights @ _filled(scan).values[measured]
+    # The plane by itself, because beyond the last lines a spline would not go on with the tilt.
+    lines = (np.arange(factor * rows) - phase)[:, None] / factor
+    base = weights @ filled.values[measured] + plane[0] + lines * (plane[1] - plane[0])
     unknown = np.repeat(np.isnan(scan.values), factor, axis=0)
 
-    def back(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         out = base + resample.to_shape(values - known, base.shape)
         out[unknown] = np.nan
         if keep_measured:
@@ -216,14 +219,12 @@ class _Job:
         return Restoration(measured, mean, spread, draws, provenance)
 
 
-def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
-    """Refuses what cannot be restored, before any work is done."""
-    rows, columns = rows or scan.values.shape[0], scan.values.shape[1]
-    must_not_be_huge(rows, columns)
-    if min(scan.values.shape) < 8:
-        raise ScanError(
-            f"a scan of {scan.values.shape[0]}x{columns} pixels is too small: 8 at least"
-        )
+def _check(scan: Scan, model: Model, factor: int = 1) -> None:
+    """Refuses what cannot be restored to `factor` times the lines, before any work is done."""
+    rows, columns = scan.values.shape
+    must_not_be_huge(factor * rows, columns)
+    if min(rows, columns) < 8:
+        raise ScanError(f"a scan of {rows}x{columns} pixels is too small: 8 at least")
     known = Quantity[model.card["quantity"]]
     if scan.quantity is not known:
         raise ModelError(
@@ -233,7 +234,7 @@ def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
     if np.isinf(scan.values).any():
         raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
     low, high = model.card["pixel_nm"]
-    for pitch in scan.pixel_nm:
+    for pitch in (scan.pixel_nm[0] / factor, scan.pixel_nm[1]):
         if not low / REACH <= pitch <= high * REACH:
             raise ModelError(
                 f"pixels of {pitch:.3g} nm are far outside the {low:g}-{high:g} nm that "
@@ -241,13 +242,13 @@ def _check(scan: Scan, model: Model, rows: int | None = None) -> None:
             )
 
 
-def _levelled(scan: Scan) -> Scan:
-    levelled, _ = level.plane(scan)
+def _levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
+    levelled, plane = level.plane(scan)
     # Less than the last bits of float32 is no relief, but the rounding of a constant or a plane.
     if np.nanmax(np.abs(levelled.values)) <= 1e-6 * np.nanmax(np.abs(scan.values)):
         where = f"{np.nanmedian(scan.values):g} {scan.quantity.value}"
         raise ScanError(f"the scan is flat, at about {where}: there is nothing to restore")
-    return levelled
+    return levelled, plane
 
 
 def _pitch(scan: Scan, model: Model) -> tuple[float, float]:
