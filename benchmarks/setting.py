@@ -12,6 +12,7 @@ import numpy as np
 
 import scanmend
 from scanmend import level
+from scanmend.engine import cores
 from scanmend.scan import Scan
 
 DATA = Path(os.environ.get("SCANMEND_DATA", Path(__file__).parents[2] / "shared/data"))
@@ -33,9 +34,8 @@ def heading(title: str) -> None:
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
         platform.processor(),
     )
-    cores = len(os.sched_getaffinity(0))
     now = datetime.now(UTC).date()
-    print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {cpu}, {cores} cores\n")
+    print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {cpu}, {cores()} cores\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -56,5 +56,7 @@ def test_a_foreign_network_is_refused(tmp_path):
     )
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-    with pytest.raises(ModelError, match="foreign.onnx has no card"):
+    with pytest.raises(
+        ModelError, match="foreign.onnx is no model made by scanmend: its card lacks name, factors"
+    ):
         models.load(path)

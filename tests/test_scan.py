@@ -59,18 +59,6 @@ def test_levelling_leaves_out_what_was_not_measured(lattice):
     flat, plane = level.plane(lattice.after("gap", gap))
     assert np.isnan(flat.values[40:60]).all()
     assert np.isfinite(plane).all()
-    lines, medians = level.line_medians(lattice.after("gap", gap))
-    assert np.isnan(lines.values[40:60]).all()
-    assert (medians[40:60] == 0).all()
-
-
-def test_line_medians_remove_jumps_between_lines(lattice, rng):
-    jumps = rng.normal(0, 0.1, (128, 1))
-    flat, _ = level.plane(lattice)
-    jumpy = flat.after("jumps", flat.values + jumps)
-    mended, medians = level.line_medians(jumpy)
-    np.testing.assert_allclose(np.median(mended.values, axis=1), 0, atol=1e-7)
-    np.testing.assert_allclose(mended.values + medians, jumpy.values, atol=1e-6)
 
 
 def test_normalising_is_undone_exactly_enough(lattice):

@@ -219,7 +219,7 @@ def test_pitch_and_angle_are_drawn_as_people_scan(rng):
 @pytest.mark.parametrize("name", SURFACES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (33, 70)])
 def test_a_seed_makes_one_surface_of_any_shape(name, shape):
-    one, same, other = (SURFACES[name](np.random.default_rng(s), shape) for s in (4, 4, 5))
+    one, same, other = (SURFACES[name].surface(np.random.default_rng(s), shape) for s in (4, 4, 5))
     assert one.values.shape == shape
     assert one.values.dtype == np.float32
     assert np.isfinite(one.values).all()

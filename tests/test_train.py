@@ -49,8 +49,8 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypat
 
     saved = loop.checkpoint.save
 
-    def save_then_die(path, iteration, *state):
-        saved(path, iteration, *state)
+    def save_then_die(path, settings, iteration, *state):
+        saved(path, settings, iteration, *state)
         if iteration == 4:
             raise Killed
 
@@ -61,7 +61,15 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypat
     resumed = train(TINY, tmp_path / "killed", workers=0, save_every=2)
     assert same(whole, resumed)
     log = (tmp_path / "killed/log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["iteration"] for line in log] == [2, 6]
+    assert [json.loads(line)["iteration"] for line in log] == [2, 4, 6]
+
+
+def test_a_folder_belongs_to_its_settings(tmp_path):
+    train(TINY, tmp_path, workers=0)
+    with pytest.raises(RecipeError, match="begun with other settings \\(seed 0, now 9\\)"):
+        train(replace(TINY, seed=9), tmp_path, workers=0)
+    with pytest.raises(RecipeError, match="holds 6 iterations already, more than 4"):
+        train(replace(TINY, iterations=4), tmp_path, workers=0)
 
 
 def test_it_learns(tmp_path):
@@ -135,6 +143,11 @@ def test_the_preset_is_read():
         ("iteration = 5", "unknown key 'iteration'; there are name, surface"),
         ("[mix]\nsides = 5", r"\[mix\]: unknown key 'sides'; there are side"),
         ("= 5", "is no TOML"),
+        ("warm_up = 0", "warm_up must be above 0, got 0"),
+        ("iterations = 'many'", "iterations must be like 6000, got 'many'"),
+        ("surface = 'au111'", "no surface 'au111'; there are si001h"),
+        ("[mix]\nfactors = [1, 2]", "factor_shares"),
+        ("[mix]\nfactor_shares = [1, 1, 1]", "factor_shares must add up to 1"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path, text, message, capsys):
@@ -155,4 +168,4 @@ def test_the_command_trains_and_writes_a_model(tmp_path, monkeypatch, capsys):
     assert models.load(tmp_path / "run/mine.onnx").name == "mine"
     monkeypatch.setattr("sys.argv", ["train", "nowhere"])
     assert main() == 1
-    assert "no settings file nowhere" in capsys.readouterr().out
+    assert "no settings file nowhere" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from . import level
-from .resample import line_phase, line_weights
+from .resample import fill_lines, line_phase
 from .scan import Quantity, Restoration, Scan
 
 _NOT_MEASURED = "#8d99a6"
@@ -216,16 +216,17 @@ def _label(quantity: Quantity, unit: str) -> str:
     return name if name == unit else f"{name} ({unit})"
 
 
-def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.float64]]:
+def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.floating]]:
     """What the model did: a title, a label, the grid it is on, and the image."""
     rows = mean.values.shape[0]
     values = scan.values.astype(np.float64)
     if mean.values.shape == scan.values.shape:
         return "removed", "measured − restored", scan, values - mean.values
     factor = rows // scan.values.shape[0]
-    whole = np.flatnonzero(~np.isnan(values).any(axis=1))
-    at = tuple((whole * factor + line_phase(factor)).tolist())
-    spline = line_weights(rows, at) @ values[whole]
+    begun = np.flatnonzero(~np.isnan(values).all(axis=1))
+    holes = np.isnan(values[begun])
+    lines = np.where(holes, np.nanmedian(values), values[begun])
+    spline = fill_lines(lines, begun * factor + line_phase(factor), rows)
     return "added to a spline", "restored − spline through the lines", mean, mean.values - spline
 
 

@@ -30,16 +30,3 @@ def plane(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     slope = np.linalg.lstsq(b.T @ b, b.T @ values[known], rcond=None)[0]
     surface = basis @ slope
     return scan.after("level plane", values - surface), surface
-
-
-def line_medians(scan: Scan) -> tuple[Scan, NDArray[np.float64]]:
-    """Subtracts from every line its median: the usual cure for lines of unequal height.
-
-    Returns:
-        The levelled scan, and the medians, shape (rows, 1), in the scan's unit; a line that was
-        not measured has median 0.
-    """
-    missing = np.isnan(scan.values).all(axis=1)
-    medians = np.zeros((scan.values.shape[0], 1))
-    medians[~missing, 0] = np.nanmedian(scan.values[~missing].astype(np.float64), axis=1)
-    return scan.after("level lines by median", scan.values - medians), medians

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from .scan import Scan
@@ -40,22 +40,34 @@ def line_phase(factor: int) -> int:
     return (factor - 1) // 2
 
 
-@lru_cache(maxsize=64)
-def line_weights(rows: int, at: tuple[int, ...]) -> NDArray[np.float32]:
-    """The matrix that carries lines measured at the rows `at` to all `rows`, by cubic splines.
+def fill_lines(lines: NDArray[np.floating], at: ArrayLike, rows: int) -> NDArray[np.float32]:
+    """From lines measured at the rows `at` to all `rows`, by cubic splines.
 
-    A spline is linear in its data, so that it is a matrix, shape (rows, len(at)); rows of it that
-    belong to measured lines are exact unit vectors. Beyond the first and last line, and where
-    fewer than 3 lines are known, the nearest line is repeated.
+    The measured lines come back to the bit. Beyond the first and last, and where fewer than 3 are
+    known, the nearest is repeated.
+
+    Args:
+        lines: What was measured; shape (len(at), columns).
+        at: Rows, ascending.
+        rows: How many there are.
+
+    Returns:
+        Shape (rows, columns).
     """
     # Imported late: half a second, which a restoration without gaps need not wait for.
     from scipy.interpolate import CubicSpline
 
-    where = np.arange(rows)
-    nearest = np.abs(where[:, None] - np.array(at)).argmin(axis=1)
-    weights = np.eye(len(at))[nearest]
-    if len(at) >= 3:
-        inside = (where >= at[0]) & (where <= at[-1])
-        weights[inside] = CubicSpline(at, np.eye(len(at)))(where[inside])
-        weights[list(at)] = np.eye(len(at))
-    return weights.astype(np.float32)
+    where, known = np.arange(rows), np.asarray(at)
+    if len(known) >= 3:
+        filled = CubicSpline(known, lines)(np.clip(where, known[0], known[-1])).astype(np.float32)
+        filled[known] = lines
+        return filled
+    return lines[np.abs(where[:, None] - known).argmin(axis=1)].astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def line_weights(rows: int, at: tuple[int, ...]) -> NDArray[np.float32]:
+    """`fill_lines` as a matrix, shape (rows, len(at)), which is quicker for many small images."""
+    weights = fill_lines(np.eye(len(at)), at, rows)
+    weights.setflags(write=False)
+    return weights

@@ -90,7 +90,7 @@ class Scan:
         return rows * self.pixel_nm[0], columns * self.pixel_nm[1]
 
     def crop(self, rows: slice, columns: slice) -> Scan:
-        """A part of the scan, at the same pitch."""
+        """A part of the scan, at the same pitch; the slices have no step."""
         values = np.ascontiguousarray(self.values[rows, columns])
         top, left = rows.indices(len(self.values))[0], columns.indices(self.values.shape[1])[0]
         size = "x".join(map(str, values.shape))
@@ -122,9 +122,9 @@ class Restoration:
     Attributes:
         measured: The scan that went in.
         mean: The restored scan: the best single answer.
-        spread: How far the truth may lie from `mean`: one standard deviation per pixel, in the
-            unit of the scan. From the draws where there are any, else what the model expects.
-        draws: Samples of what the surface may have been; empty unless asked for.
+        spread: How far the model expects the truth to lie from `mean`: one standard deviation per
+            pixel, in the unit of the scan.
+        draws: Textures that would fit as well; empty unless asked for.
         provenance: What made it: source and model hashes, calls, seed, version; plain JSON values.
     """
 

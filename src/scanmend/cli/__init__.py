@@ -66,6 +66,7 @@ def info(files: Sequence[str], as_json: bool) -> None:
                     "rows": c.rows,
                     "columns": c.columns,
                     "size_nm": c.size_nm,
+                    "pixel_nm": c.size_nm and (c.size_nm[0] / c.rows, c.size_nm[1] / c.columns),
                 }
                 for c in file.channels
             ],
@@ -89,7 +90,7 @@ def restore(
     sources = expand(files)
 
     def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, "_restored", sources)
+        targets = writing.targets(path, reading.ending("restored"), sources)
         scan = reading.scan(path)
         start = time.perf_counter()
         result = scanmend.restore(scan, progress=progress, **vars(running))
@@ -127,7 +128,7 @@ def upscale(
     sources = expand(files)
 
     def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, f"_x{factor}", sources)
+        targets = writing.targets(path, reading.ending(f"x{factor}"), sources)
         scan = reading.scan(path)
         start = time.perf_counter()
         result = scanmend.upscale(
@@ -169,7 +170,7 @@ def degrade(
     steps = recipes.load_file(recipe) if is_file else recipes.preset(recipe)
 
     def task(path: Path, progress: Progress) -> Result:
-        target, figure = writing.targets(path, "_degraded", sources)
+        target, figure = writing.targets(path, reading.ending("degraded"), sources)
         scan = steps(reading.scan(path), np.random.default_rng(seed))
         scanmend.write(scan, target, overwrite=writing.overwrite)
         if figure:
@@ -266,8 +267,9 @@ def _info(result: Result) -> str:
         kind = f"{c['quantity'] or 'not read'} ({c['unit'] or 'no unit'})"
         height, width = c["size_nm"] or (0, 0)
         size = f"{width:.4g} × {height:.4g} nm" if width else "size unknown"
+        pitch = f"{width / c['columns']:.3g} nm/pixel" if width else ""
         pixels = f"{c['columns']} × {c['rows']} pixels"
-        rows.append((c["name"], kind, pixels, size, ", ".join(c["directions"])))
+        rows.append((c["name"], kind, pixels, size, pitch, ", ".join(c["directions"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"{result['input']}: {result['format']}"]
     for row in rows:
@@ -293,7 +295,9 @@ def _written(
         writing.figure(scanmend.plot(result.measured, result), figure)
     columns, rows = result.mean.values.shape[::-1]
     name = click.format_filename(source.name)
-    click.echo(f"{name}: {columns} × {rows} pixels in {seconds:.2f} s", err=True)
+    seen, own = result.provenance["model_pixel_nm"][1], result.mean.pixel_nm[1]
+    note = "" if abs(seen / own - 1) < 0.02 else f", its {own:.3g} nm/pixel shown as {seen:.3g}"
+    click.echo(f"{name}: {columns} × {rows} pixels in {seconds:.2f} s{note}", err=True)
     described = _described(source, result.mean, target, figure)
     return described | {"seconds": round(seconds, 3)} | result.provenance
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -50,6 +51,11 @@ class Reading:
             height = self.size_nm[1] if len(self.size_nm) == 2 else self._square(path, width)
             size = height, width
         return scanmend.read(path, self.channel, self.direction, size_nm=size, unit=self.unit)
+
+    def ending(self, verb: str) -> str:
+        """Of a result's name: what was done, and of which channel where one was asked for."""
+        chosen = [re.sub(r"[^\w.]+", "-", part) for part in (self.channel, self.direction) if part]
+        return "_".join(["", *chosen, verb])
 
     def _square(self, path: Path, width: float) -> float:
         """The height that makes pixels square."""
@@ -192,14 +198,14 @@ running_options = _bundle(
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Calls of the network: 1 gives the mean, more add texture.",
+        help="Calls of the network: 1 gives the mean, 3 or more add texture.",
     ),
     click.option(
         "--draws",
         type=click.IntRange(min=0),
         default=0,
         show_default=True,
-        help="Samples of what the surface may have been; they give the spread.",
+        help="Textures that would fit as well, beside the mean.",
     ),
     seed_option,
 )

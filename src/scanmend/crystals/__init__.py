@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
 
 from ..scan import Scan
 from . import silicon
 from .acquisition import acquisition_noise
 
-SURFACES: dict[str, Callable[..., Scan]] = {"si001h": silicon.surface}
-"""Every surface generator, called as (rng, shape, recipe). A new one: a module and a name here."""
 
-__all__ = ["SURFACES", "acquisition_noise", "silicon"]
+class Material(Protocol):
+    """What a module of surfaces offers."""
+
+    @property
+    def TRAINING(self) -> Any:
+        """The recipe that models are trained on; its `pixel_nm` is the range of pitches, nm."""
+        ...
+
+    def surface(
+        self, rng: np.random.Generator, shape: tuple[int, int] = ..., recipe: Any = ...
+    ) -> Scan:
+        """A clean surface of `shape` = (rows, columns) pixels, drawn from `recipe`."""
+        ...
+
+
+SURFACES: dict[str, Material] = {"si001h": silicon}
+"""Every material. A new one is a module and a name here."""
+
+__all__ = ["SURFACES", "Material", "acquisition_noise", "silicon"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,33 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 
+NEEDED = ("name", "factors", "quantity", "pixel_nm", "multiple", "flow_noise")
+"""What a card must say for its model to be run."""
+
+
+def cores() -> int:
+    """How many cores this process may use: on Linux they can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
 
 class Network:
     """The graph and weights of a model file, ready to be called.
 
     Raises:
-        ModelError: The file is no ONNX model, or has no card.
+        ModelError: The file is no ONNX model, or its card lacks what is needed to run it.
+
+    Attributes:
+        path: The file.
+        card: What the model was trained on and for, and how well it does.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        # The cores this process may use, which in a container are fewer than the machine has.
-        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.intra_op_num_threads = cores()
         # Freed after each call: an operator's program should not sit on a gigabyte between scans.
         options.enable_cpu_mem_arena = False
         try:
@@ -37,13 +49,12 @@ class Network:
         except Exception as error:  # onnxruntime's own exceptions share no other base
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path.name} is not a model file: {reason}") from None
-        if "card" not in self._session.get_modelmeta().custom_metadata_map:
-            raise ModelError(f"{path.name} has no card: it is not a model made by scanmend")
-
-    @cached_property
-    def card(self) -> dict[str, Any]:
-        """What the model was trained on and for, and how well it does."""
-        return json.loads(self._session.get_modelmeta().custom_metadata_map["card"])
+        text = self._session.get_modelmeta().custom_metadata_map.get("card", "{}")
+        self.card: dict[str, Any] = json.loads(text)
+        if missing := [key for key in NEEDED if key not in self.card]:
+            raise ModelError(
+                f"{path.name} is no model made by scanmend: its card lacks {', '.join(missing)}"
+            )
 
     def __call__(self, image: NDArray[np.float32], t: float) -> NDArray[np.float32]:
         """One call.

@@ -1,4 +1,4 @@
-r"""A flow from the posterior mean, plus a little noise, to a sample of the posterior.
+r"""A flow from the posterior mean, plus a little noise, towards a sample of the posterior.
 
 The straight path :math:`x_t = (1 - t)\,(m + \sigma\varepsilon) + t\,x` joins the mean :math:`m` at
 t = 0 to an image :math:`x` at t = 1. A network that is shown :math:`x_t` and :math:`m` predicts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +13,7 @@ from .. import level
 from ..crystals import SURFACES
 from ..crystals.acquisition import acquisition_noise
 from ..degrade.recipe import Recipe, isolated, preset
+from ..errors import RecipeError
 from ..normalise import Affine
 from ..resample import line_weights
 from ..scan import Scan
@@ -53,6 +55,18 @@ class Mix:
     gap: float = 0.1
     gain: float = 0.35
 
+    def __post_init__(self) -> None:
+        if self.side < 8 or self.margin < 0:
+            raise RecipeError(
+                f"samples of {self.side} pixels, margin {self.margin}: 8 and 0 at least"
+            )
+        if len(self.factors) != len(self.factor_shares) or min(self.factors) < 1:
+            raise RecipeError(
+                f"factors {self.factors} need as many factor_shares, got {self.factor_shares}"
+            )
+        if not math.isclose(sum(self.factor_shares), 1) or min(self.factor_shares) < 0:
+            raise RecipeError(f"factor_shares must add up to 1, got {self.factor_shares}")
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -73,14 +87,14 @@ def sample(surface: str, mix: Mix, seed: int, number: int) -> Sample:
     """Sample `number` of the training set that `surface`, `mix` and `seed` define."""
     rng = np.random.default_rng((seed, number))
     side = mix.side + 2 * mix.margin
-    seen = SURFACES[surface](rng, (side, side))
+    seen = SURFACES[surface].surface(rng, (side, side))
     if rng.random() < mix.ghosted:
         seen = _ghosts()(seen, rng)
     clean = acquisition_noise(seen, rng)
     factor = mix.factors[rng.choice(len(mix.factors), p=mix.factor_shares)]
 
     damaged = _damaged(clean, mix, factor, rng)
-    crop = (slice(mix.margin, -mix.margin),) * 2
+    crop = (slice(mix.margin, mix.margin + mix.side),) * 2
     measured, plane = level.plane(damaged.crop(*crop))
     target = clean.values[crop] - plane
     at = _measured_lines(mix, factor, rng)

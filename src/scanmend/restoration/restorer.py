@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__, level, resample
-from ..errors import ModelError, ScanError
+from ..errors import ModelError, RecipeError, ScanError
 from ..generate.flow import FIRST_TIME, euler
 from ..models import Model, load
 from ..normalise import Affine
@@ -19,13 +21,17 @@ from .tiles import Call, whole
 Progress = Callable[[float], None]
 """Is told what share of the work is done, 0 to 1."""
 
+VIEW = 12.0
+"""What the network is shown of a height, in its units, in which 3.3 is the scan's relief. Surfaces
+stay inside; a tip crash does not, and unseen heights upset the network far around them."""
+
 REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
 
 
 def restore(
     scan: Scan,
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
     calls: int = 1,
     draws: int = 0,
@@ -41,8 +47,9 @@ def restore(
     Args:
         scan: What was measured.
         model: Name or path of a model; the default one if None.
-        calls: Calls of the network: 1 gives the posterior mean, more add texture by a flow.
-        draws: Samples of the posterior to draw besides; their standard deviation is the spread.
+        calls: Calls of the network: 1 gives the posterior mean, 3 or more add texture by a flow.
+        draws: How many textures to draw besides. They differ less than the truth may: the spread
+            is what the network expects, not theirs.
         seed: Decides the draws, and the texture.
         progress: Is told the share of the work that is done.
 
@@ -50,33 +57,29 @@ def restore(
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large
             or too small.
         ModelError: The model does not exist, or does not fit the scan.
+        RecipeError: `calls`, `draws` or `seed` is none.
     """
     loaded = load(model)
     _check(scan, loaded)
     levelled, _ = _levelled(scan)
     work = resample.to_pitch(_filled(levelled), _pitch(levelled, loaded))
-    mask = resample.to_shape(np.isfinite(scan.values).astype(np.float32), work.values.shape)
     job = _Job(loaded, calls, draws, seed, progress)
-    result = job.run(work.values, (mask > 0.5).astype(np.float32), Affine.of(levelled))
+    result = job.run(work.values, _mask(scan, work.values.shape), Affine.of(levelled))
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         added = resample.to_shape(values - work.values, scan.values.shape)
         return scan.values + added.astype(np.float64)
 
-    missing = np.isnan(scan.values)
-    spread = resample.to_shape(result.spread, scan.values.shape)
-    return job.restoration(
-        scan,
-        scan.after(job.title("restored"), back(result.mean)),
-        scan.after("spread", np.where(missing, np.nan, np.maximum(spread, 0))),
-        tuple(scan.after(f"draw {i}", back(v)) for i, v in enumerate(result.draws, 1)),
-    )
+    spread = np.maximum(resample.to_shape(result.spread, scan.values.shape), 0)
+    spread[np.isnan(scan.values)] = np.nan
+    task = {"task": "restore", "model_pixel_nm": list(work.pixel_nm)}
+    return job.restoration(scan, "restored", task, result, back, spread)
 
 
 def upscale(
     scan: Scan,
     factor: int,
-    model: str | None = None,
+    model: str | Path | None = None,
     *,
     keep_measured: bool = True,
     calls: int = 1,
@@ -97,50 +100,41 @@ def upscale(
     if factor not in loaded.card["factors"] or factor < 2:
         known = ", ".join(str(k) for k in loaded.card["factors"] if k > 1)
         raise ModelError(f"{loaded.name} upscales by {known}, not by {factor}")
-    rows = scan.values.shape[0]
-    finer = replace(scan, pixel_nm=(scan.pixel_nm[0] / factor, scan.pixel_nm[1]))
     _check(scan, loaded, factor)
-    low, high = loaded.card["pixel_nm"]
-    if not low / 1.25 <= finer.pixel_nm[0] <= high * 1.25:
-        raise ModelError(
-            f"{factor} times as many lines would be {finer.pixel_nm[0]:.3g} nm apart; "
-            f"{loaded.name} was trained at {low:g}-{high:g} nm"
-        )
-
     levelled, plane = _levelled(scan)
     filled = _filled(levelled)
+    rows = scan.values.shape[0]
     phase = resample.line_phase(factor)
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
-    at = tuple((measured * factor + phase).tolist())
-    weights = resample.line_weights(factor * rows, at)
-    columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(finer, loaded)[1]))
-    known = weights @ columns.values[measured]
+    at = measured * factor + phase
+    columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(scan, loaded)[1]))
+    known = resample.fill_lines(columns.values[measured], at, factor * rows)
     mask = np.zeros_like(known)
-    mask[list(at)] = 1
+    mask[at] = _mask(scan, columns.values.shape)[measured]
     job = _Job(loaded, calls, draws, seed, progress)
     result = job.run(known, mask, Affine.of(levelled))
 
     # The plane by itself, because beyond the last lines a spline would not go on with the tilt.
     lines = (np.arange(factor * rows) - phase)[:, None] / factor
-    base = weights @ filled.values[measured] + plane[0] + lines * (plane[1] - plane[0])
+    base = resample.fill_lines(filled.values[measured], at, factor * rows)
+    base = base + plane[0] + lines * (plane[1] - plane[0])
     unknown = np.repeat(np.isnan(scan.values), factor, axis=0)
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         out = base + resample.to_shape(values - known, base.shape)
         out[unknown] = np.nan
         if keep_measured:
-            out[list(at)] = scan.values[measured]
+            out[at] = scan.values[measured]
         return out
 
     spread = np.maximum(resample.to_shape(result.spread, base.shape), 0)
     if keep_measured:
-        spread[list(at)] = 0
-    return job.restoration(
-        scan,
-        scan.after(job.title(f"upscaled {factor}x"), back(result.mean)),
-        scan.after("spread", np.where(unknown, np.nan, spread)),
-        tuple(scan.after(f"draw {i}", back(v)) for i, v in enumerate(result.draws, 1)),
-    )
+        spread[at] = 0
+    spread[unknown] = np.nan
+    pixel_nm = [scan.pixel_nm[0] / factor, columns.pixel_nm[1]]
+    task = {"task": "upscale", "factor": factor, "keep_measured": keep_measured}
+    task |= {"model_pixel_nm": pixel_nm}
+    return job.restoration(scan, f"upscaled {factor}x", task, result, back, spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +156,22 @@ class _Job:
     seed: int
     progress: Progress | None
 
+    def __post_init__(self) -> None:
+        for name, least in (("calls", 1), ("draws", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise RecipeError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
     def run(self, known: NDArray[np.float32], mask: NDArray[np.float32], affine: Affine) -> _Result:
         """The mean, spread and draws for the levelled image `known`, gaps filled in."""
         network = self._network()
         y = affine.apply(known)
-        out = network(np.stack([y, y, mask]), 0.0)
-        mean, spread = y + out[0], np.sqrt(2) * np.exp(out[1])
+        view = np.clip(y, -VIEW, VIEW)
+        out = network(np.stack([view, view, mask]), 0.0)
+        mean = view + out[0]
+        spread = np.sqrt(2) * np.exp(np.minimum(out[1], np.log(VIEW)))
+        # Of what stands out of view, as much is kept as the network keeps of what it sees.
+        kept = np.clip(np.divide(mean, view, out=np.zeros_like(y), where=view != y), 0, 1)
+        beyond = kept * (y - view)
         rng = np.random.default_rng(self.seed)
 
         def predict(x: NDArray[np.float32], t: float) -> NDArray[np.float32]:
@@ -179,10 +183,10 @@ class _Job:
 
         best = mean if self.calls == 1 else draw(self.calls - 1)
         drawn = [draw(max(2, self.calls - 1)) for _ in range(self.draws)]
-        if self.draws > 1:
-            spread = np.std(drawn, axis=0, ddof=1)
         return _Result(
-            affine.undo(best), affine.undo_spread(spread), tuple(affine.undo(d) for d in drawn)
+            affine.undo(best + beyond),
+            affine.undo_spread(spread),
+            tuple(affine.undo(d + beyond) for d in drawn),
         )
 
     def _network(self) -> Call:
@@ -198,25 +202,47 @@ class _Job:
 
         return whole(self.model.network, self.model.card["multiple"], tell)
 
-    def title(self, verb: str) -> str:
-        """The line of history."""
-        return f"{verb} by {self.model.name} ({self.model.sha256[:12]}), {self.calls} call(s)"
-
     def restoration(
-        self, measured: Scan, mean: Scan, spread: Scan, draws: tuple[Scan, ...]
+        self,
+        scan: Scan,
+        verb: str,
+        task: dict[str, Any],
+        result: _Result,
+        back: Callable[[NDArray[np.float32]], NDArray[np.float64]],
+        spread: NDArray[np.float32],
     ) -> Restoration:
-        """The result with where it came from."""
+        """The result on the scan's own grid, each part of it saying where it came from.
+
+        Args:
+            scan: What was measured.
+            verb: What was done to it, for the history.
+            task: The same, for the provenance.
+            result: On the model's grid.
+            back: Brings a levelled image from there to the scan's tilt and grid.
+            spread: On the scan's grid.
+        """
+        done = f"{verb} by {self.model.name} ({self.model.sha256[:12]})"
         provenance = {
             "scanmend": __version__,
-            "source": measured.acquisition.source,
-            "source_sha256": measured.acquisition.source_sha256,
+            "source": scan.acquisition.source,
+            "source_sha256": scan.acquisition.source_sha256,
+            **task,
             "model": self.model.name,
             "model_sha256": self.model.sha256,
             "calls": self.calls,
             "draws": self.draws,
             "seed": self.seed,
         }
-        return Restoration(measured, mean, spread, draws, provenance)
+        return Restoration(
+            scan,
+            scan.after(f"{done}, {self.calls} call(s)", back(result.mean)),
+            scan.after(f"spread of what was {done}", spread),
+            tuple(
+                scan.after(f"draw {i} of seed {self.seed}, {done}", back(values))
+                for i, values in enumerate(result.draws, 1)
+            ),
+            provenance,
+        )
 
 
 def _check(scan: Scan, model: Model, factor: int = 1) -> None:
@@ -234,7 +260,14 @@ def _check(scan: Scan, model: Model, factor: int = 1) -> None:
     if np.isinf(scan.values).any():
         raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
     low, high = model.card["pixel_nm"]
-    for pitch in (scan.pixel_nm[0] / factor, scan.pixel_nm[1]):
+    apart, across = scan.pixel_nm
+    if factor > 1 and not low / 1.25 <= apart / factor <= 1.25 * high:
+        raise ModelError(
+            f"lines {apart:.3g} nm apart: to put {factor} in the place of one, {model.name} needs "
+            f"them {factor * low:.3g}-{factor * high:.3g} nm apart"
+            + (" (restore takes them as they are)" if apart <= 1.25 * high else "")
+        )
+    for pitch in (apart / factor, across):
         if not low / REACH <= pitch <= high * REACH:
             raise ModelError(
                 f"pixels of {pitch:.3g} nm are far outside the {low:g}-{high:g} nm that "
@@ -259,15 +292,19 @@ def _pitch(scan: Scan, model: Model) -> tuple[float, float]:
     return own[0], own[1]
 
 
+def _mask(scan: Scan, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """1 where the scan was measured, else 0, on a grid of `shape`."""
+    known = resample.to_shape(np.isfinite(scan.values).astype(np.float32), shape)
+    return (known > 0.5).astype(np.float32)
+
+
 def _filled(scan: Scan) -> Scan:
-    """`scan` with missing pixels taken from the nearest measured one of their column, or line."""
+    """`scan` with holes filled along their lines, and missing lines by splines across them."""
     missing = np.isnan(scan.values)
     if not missing.any():
         return scan
     begun = np.flatnonzero(~missing.all(axis=1))
-    nearest = np.abs(np.arange(len(missing))[:, None] - begun).argmin(axis=1)
-    values = scan.values[begun[nearest]]
-    for row in np.flatnonzero(np.isnan(values).any(axis=1)):
-        at = np.flatnonzero(~np.isnan(values[row]))
-        values[row] = np.interp(np.arange(values.shape[1]), at, values[row, at])
-    return scan.after("gaps filled", values)
+    lines = scan.values[begun]
+    for line, holes in zip(lines, missing[begun], strict=True):
+        line[holes] = np.interp(np.flatnonzero(holes), np.flatnonzero(~holes), line[~holes])
+    return scan.after("gaps filled", resample.fill_lines(lines, begun, len(missing)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
 
 from ..errors import ScanmendError
 from .export import export
-from .loop import train
+from .loop import train, validate
 from .settings import load
 
 
@@ -28,9 +29,11 @@ def main() -> int:
         folder = options.folder or Path("runs") / settings.name
         device = "cuda" if torch.cuda.is_available() else "cpu"
         net = train(settings, folder, workers=options.workers, device=device)
-        print(export(net.cpu(), settings, folder / f"{settings.name}.onnx"))
+        net = net.cpu()
+        facts = {"validation": validate(net, settings, "cpu")}
+        print(export(net, settings, folder / f"{settings.name}.onnx", facts))
     except ScanmendError as error:
-        print(f"scanmend: {error}")
+        print(f"scanmend: {error}", file=sys.stderr)
         return 1
     return 0
 

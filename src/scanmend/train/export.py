@@ -12,17 +12,13 @@ from typing import Any
 import onnx
 import torch
 
+from ..crystals import SURFACES
 from ..nets.swift import Swift
 from .settings import Settings
-
-RANGE_NM = (0.16, 0.22)
-"""The pitches that the surfaces of `scanmend.crystals.silicon` are drawn at."""
 
 
 def export(net: Swift, settings: Settings, path: Path, facts: dict[str, Any] | None = None) -> Path:
     """Writes `net` with its card to `path`.
-
-    Initialisers keep the names of the parameters, so that a training can start from the file.
 
     Args:
         net: The trained network, in evaluation mode, on the CPU.
@@ -34,7 +30,7 @@ def export(net: Swift, settings: Settings, path: Path, facts: dict[str, Any] | N
     image, t = torch.zeros(1, 3, side, side), torch.zeros(1)
     axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, "t": {0: "batch"}}
     with warnings.catch_warnings():
-        # The older exporter, because the newer one renames the parameters and needs onnxscript.
+        # The older exporter, because the newer one needs onnxscript.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             net,
@@ -53,7 +49,7 @@ def export(net: Swift, settings: Settings, path: Path, facts: dict[str, Any] | N
         "factors": list(settings.mix.factors),
         "quantity": "HEIGHT",
         "surface": settings.surface,
-        "pixel_nm": list(RANGE_NM),
+        "pixel_nm": list(SURFACES[settings.surface].TRAINING.pixel_nm),
         "multiple": net.layout.multiple,
         "flow_noise": settings.flow_noise,
         "recipe": asdict(settings),

@@ -6,7 +6,8 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..generate.flow import FIRST_TIME, euler
 from ..nets.swift import Layout, Swift
 from ..objective.posterior_flow import flow_loss, mean_loss
-from ..pairs.samples import Mix, sample
+from ..pairs.samples import sample
 from . import checkpoint
 from .settings import Settings
 
@@ -37,6 +38,9 @@ def train(
     `folder` gets `checkpoint.safetensors` and `log.jsonl`; a checkpoint that is there already is
     gone on from. Batch k holds the samples number k·batch and on, and what else is random is drawn
     from (seed, k): on one machine, an interrupted training ends as an uninterrupted one.
+
+    Raises:
+        RecipeError: What is in `folder` was begun with other settings, or is further on already.
     """
     torch.manual_seed(settings.seed)
     net = _placed(build(settings), device)
@@ -44,7 +48,7 @@ def train(
     optimiser = torch.optim.AdamW(net.parameters(), settings.learning_rate)
     state = folder / "checkpoint.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
-    start = checkpoint.load(state, net, average, optimiser) if state.exists() else 0
+    start = checkpoint.load(state, settings, net, average, optimiser) if state.exists() else 0
 
     began = time.monotonic()
     for k, batch in enumerate(_batches(settings, start, workers, device), start):
@@ -60,7 +64,6 @@ def train(
 
         done = k + 1
         if done % save_every == 0 or done == settings.iterations:
-            checkpoint.save(state, done, net, average, optimiser)
             entry = {
                 "iteration": done,
                 "loss": loss.item(),
@@ -72,6 +75,7 @@ def train(
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(entry) + "\n")
             print(json.dumps(entry), flush=True)
+            checkpoint.save(state, settings, done, net, average, optimiser)
     return averaged(net, average)
 
 
@@ -95,7 +99,7 @@ def validate(net: Swift, settings: Settings, device: str, count: int = 48) -> di
     """
     figures: dict[str, float] = {}
     for factor in settings.mix.factors:
-        mix = Mix(**{**asdict(settings.mix), "factors": (factor,), "factor_shares": (1.0,)})
+        mix = replace(settings.mix, factors=(factor,), factor_shares=(1.0,))
         batch = [sample(settings.surface, mix, VALIDATION_SEED, i) for i in range(count)]
         known, mask, target = (x.to(device) for x in _stack(batch))
         mean = known + net(torch.cat([known, known, mask], 1), known.new_zeros(count))[:, :1]
@@ -160,6 +164,7 @@ def _precision(device: str):
     return torch.autocast(device, torch.bfloat16) if fast else nullcontext()
 
 
+@cache
 def _cpu_flags() -> str:
     path = Path("/proc/cpuinfo")
     return path.read_text() if path.exists() else ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ..crystals import SURFACES
 from ..errors import RecipeError
 from ..pairs.samples import Mix
 
@@ -56,6 +57,17 @@ class Settings:
     stem: int = 2
     mix: Mix = field(default_factory=Mix)
 
+    def __post_init__(self) -> None:
+        for name in ("iterations", "batch", "learning_rate", "warm_up", "cool_down", "clip"):
+            if not getattr(self, name) > 0:
+                raise RecipeError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise RecipeError(f"seed must be at least 0, got {self.seed}")
+        if self.surface not in SURFACES:
+            raise RecipeError(f"no surface {self.surface!r}; there are {', '.join(SURFACES)}")
+        if not len(self.widths) == len(self.blocks) > 0:
+            raise RecipeError(f"widths {self.widths} and blocks {self.blocks} must be as many")
+
     def rate(self, iteration: int) -> float:
         """The learning rate at `iteration`."""
         rise = (iteration + 1) / self.warm_up
@@ -67,7 +79,8 @@ def load(source: str | Path) -> Settings:
     """Reads a TOML file, or one of the presets by its name.
 
     Raises:
-        RecipeError: There is no such file, or it is no TOML, or holds an unknown key.
+        RecipeError: There is no such file, or it is no TOML, or holds an unknown key or a value
+            that means nothing.
     """
     preset = files("scanmend.train") / "presets" / f"{source}.toml"
     path = preset if preset.is_file() else Path(source)
@@ -82,8 +95,13 @@ def load(source: str | Path) -> Settings:
 
 
 def _build(kind: type, table: dict[str, Any], where: str) -> Any:
-    known = [f.name for f in fields(kind)]
-    for key in table:
-        if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}; there are {', '.join(known)}")
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+    defaults = {field.name: field.default for field in fields(kind)}
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    for key, value in values.items():
+        if key not in defaults:
+            raise RecipeError(f"{where}: unknown key {key!r}; there are {', '.join(defaults)}")
+        default = defaults[key]
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        if default is not MISSING and not isinstance(value, kinds):
+            raise RecipeError(f"{where}: {key} must be like {default!r}, got {value!r}")
+    return kind(**values)
