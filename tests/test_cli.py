@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import scanmend
+from scanmend.scan import Scan
 
 
 def test_info_tells_what_a_file_holds(run, file):
@@ -54,6 +55,19 @@ def test_upscale_keeps_the_measured_lines(run, file, terrace):
     assert status == 0
     assert finer.values.shape == (192, 64)
     np.testing.assert_array_equal(finer.values[1::4], terrace.values)
+
+
+def test_a_chosen_channel_is_in_the_name_of_its_result(run, file):
+    run("restore", file)
+    status, out, _ = run("restore", file, "--channel", "scan", "--direction", "forward")
+    assert (status, out) == (0, "scan_scan_forward_restored.nc\n")
+
+
+def test_pixels_that_the_model_does_not_know_are_told(run, terrace):
+    coarse = Scan(terrace.values, (0.3, 0.3))
+    _, _, err = run("restore", scanmend.write(coarse, "coarse.nc"))
+    assert "64 × 48 pixels in" in err
+    assert "its 0.3 nm/pixel shown as 0.19" in err
 
 
 def test_calls_draws_and_seed_reach_the_model(run, file):

@@ -116,6 +116,16 @@ def test_lines_that_were_not_measured_are_grey(scan):
     assert pixels[len(pixels) - round(y), round(x)] != pytest.approx(GREY, abs=0.01)
 
 
+def test_a_column_that_is_missing_does_not_stop_an_upscaled_figure(lattice):
+    values = lattice.values[::2].copy()
+    values[:, 7] = np.nan
+    few = lattice.after("few", values)
+    finer = restored(few.after("finer", np.repeat(values, 2, axis=0)))
+    added = panels(plot(few, finer))["added to a spline"].images[0].get_array()
+    assert np.isfinite(np.ma.compressed(added)).all()
+    assert added.mask[:, 7].all() and not added.mask[:, 9:].any()
+
+
 def test_a_height_is_shown_level_and_a_current_as_it_is(lattice):
     def shown(scan: Scan) -> np.ndarray:
         return np.asarray(plot(scan).axes[0].images[0].get_array())

@@ -112,6 +112,17 @@ def test_what_was_not_measured_stays_so_and_spoils_nothing(damaged):
     assert np.nanmedian(np.abs(error - np.nanmedian(error))) < 0.02 * np.ptp(whole)
 
 
+def test_a_hole_in_a_line_stays_and_does_not_reach_far(surface):
+    few = every(surface, 2)
+    hole = few.values.copy()
+    hole[40, 60:64] = np.nan
+    whole, part = upscale(few, 2).mean.values, upscale(few.after("hole", hole), 2).mean.values
+    assert np.isnan(part[80:82, 60:64]).all()
+    assert np.isnan(part).sum() == 8
+    change = np.abs(part - whole)
+    assert np.nanmax(change[:60]) < 1e-3 * np.ptp(whole)
+
+
 def test_upscaling_leaves_out_what_was_not_measured(surface):
     few = every(surface, 2)
     gap = few.values.copy()
