@@ -23,7 +23,9 @@ from .options import (
     Running,
     Writing,
     files_argument,
+    folder_option,
     json_option,
+    model_option,
     reading_options,
     running_options,
     seed_option,
@@ -226,16 +228,9 @@ def verify(names: Sequence[str]) -> None:
 
 
 @commands.command()
-@click.option(
-    "-o",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(),
-    metavar="DIR",
-    help="Where results go; by default here.",
-)
+@folder_option
 @seed_option
-@click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`.")
+@model_option
 @click.option("--overwrite", is_flag=True, help="Replace the files of an earlier demo.")
 @json_option
 def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: bool) -> None:

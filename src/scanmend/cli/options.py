@@ -147,6 +147,15 @@ seed_option = click.option(
     show_default=True,
     help="Decides what is random.",
 )
+model_option = click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`.")
+folder_option = click.option(
+    "-o",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where results go; by default here.",
+)
 reading_options = _bundle(
     "reading",
     Reading,
@@ -171,14 +180,7 @@ reading_options = _bundle(
 writing_options = _bundle(
     "writing",
     Writing,
-    click.option(
-        "-o",
-        "folder",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=Path(),
-        metavar="DIR",
-        help="Where results go; by default here.",
-    ),
+    folder_option,
     click.option(
         "--format",
         type=click.Choice(["nc", "gwy", "gsf", "tif", "npy", "sxm"]),
@@ -192,7 +194,7 @@ writing_options = _bundle(
 running_options = _bundle(
     "running",
     Running,
-    click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`."),
+    model_option,
     click.option(
         "--calls",
         type=click.IntRange(min=1),
