@@ -127,11 +127,13 @@ def test_an_unknown_recipe_is_one_line(run, file, recipe):
     assert recipe in one_line(err)
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing_behind(run, file, request):
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(run, file):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    status, out, err = run("restore", file, "--format", "npy", "-o", "there")
+    try:
+        status, out, err = run("restore", file, "--format", "npy", "-o", "there")
+    finally:  # at once: where pytest writes to a file, it would be stopped too
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (status, out) == (1, "")
     assert "there/scan_restored.npy cannot be written: " in one_line(err)
     assert not list(Path("there").iterdir())

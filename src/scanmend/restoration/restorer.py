@@ -21,9 +21,12 @@ from .tiles import Call, whole
 Progress = Callable[[float], None]
 """Is told what share of the work is done, 0 to 1."""
 
-VIEW = 12.0
-"""What the network is shown of a height, in its units, in which 3.3 is the scan's relief. Surfaces
-stay inside; a tip crash does not, and unseen heights upset the network far around them."""
+VIEW = 8.0
+"""What the network is shown of a height, in its units, in which 3.3 is the scan's relief. All but a
+few pixels in ten thousand lie inside; a tip crash does not, and would upset the network far off."""
+
+CRASH = 30.0
+"""How many times farther off than half of all pixels a height is, that must not tilt the plane."""
 
 REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
@@ -277,6 +280,11 @@ def _check(scan: Scan, model: Model, factor: int = 1) -> None:
 
 def _levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     levelled, plane = level.plane(scan)
+    off = np.abs(levelled.values - np.nanmedian(levelled.values))
+    if (crash := off > CRASH * np.nanmedian(off)).any():
+        # Found without the tilt, and so the same however a scan is tilted.
+        plane = level.plane(scan.after("no crash", np.where(crash, np.nan, scan.values)))[1]
+        levelled = scan.after("level plane", scan.values - plane)
     # Less than the last bits of float32 is no relief, but the rounding of a constant or a plane.
     if np.nanmax(np.abs(levelled.values)) <= 1e-6 * np.nanmax(np.abs(scan.values)):
         where = f"{np.nanmedian(scan.values):g} {scan.quantity.value}"
