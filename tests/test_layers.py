@@ -12,7 +12,7 @@ import scanmend
 ROOT = Path(scanmend.__file__).parent
 LAYERS = [
     *("errors", "scan", "level", "normalise", "resample", "figures", "io"),
-    *("crystals", "degrade", "pairs", "generate", "engine", "models"),
+    *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
     *("nets", "objective", "train"),
     *("restoration", "evaluate", "demo", "cli"),
 ]

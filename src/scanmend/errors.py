@@ -10,6 +10,7 @@ ScanmendError
 ├── WriteError               the output cannot be written there, or would replace something
 ├── ScanError                the values cannot be a scan: shape, pitch, NaN, constant
 ├── RecipeError              a recipe or settings file that means nothing
+├── SimulationError          an experiment that cannot be simulated: atoms, bias, setpoint, box
 └── ModelError               a model is missing, damaged, or does not fit the scan
 
 The text of each says what was got, what was expected, and what to do.
@@ -56,6 +57,10 @@ class ScanError(ScanmendError):
 
 class RecipeError(ScanmendError):
     """A recipe or settings file holds something that means nothing here."""
+
+
+class SimulationError(ScanmendError):
+    """A simulated experiment that means nothing, or cannot be carried out."""
 
 
 class ModelError(ScanmendError):
