@@ -1,0 +1,1 @@
+"""The simulated scanning tunnelling microscope: from the atoms of a tip and a sample to scans."""
