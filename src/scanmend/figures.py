@@ -20,7 +20,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from . import level
-from .resample import fill_lines, line_phase
+from .resample import fill_gaps, fill_lines, line_phase
 from .scan import Quantity, Restoration, Scan
 
 _NOT_MEASURED = "#8d99a6"
@@ -224,8 +224,7 @@ def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.floating
         return "removed", "measured − restored", scan, values - mean.values
     factor = rows // scan.values.shape[0]
     begun = np.flatnonzero(~np.isnan(values).all(axis=1))
-    holes = np.isnan(values[begun])
-    lines = np.where(holes, np.nanmedian(values), values[begun])
+    lines = fill_gaps(scan).values[begun].astype(np.float64)
     spline = fill_lines(lines, begun * factor + line_phase(factor), rows)
     return "added to a spline", "restored − spline through the lines", mean, mean.values - spline
 

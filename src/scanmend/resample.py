@@ -65,6 +65,18 @@ def fill_lines(lines: NDArray[np.floating], at: ArrayLike, rows: int) -> NDArray
     return lines[np.abs(where[:, None] - known).argmin(axis=1)].astype(np.float32)
 
 
+def fill_gaps(scan: Scan) -> Scan:
+    """`scan` with holes filled along their lines, and missing lines by splines across them."""
+    missing = np.isnan(scan.values)
+    if not missing.any():
+        return scan
+    begun = np.flatnonzero(~missing.all(axis=1))
+    lines = scan.values[begun]
+    for line, holes in zip(lines, missing[begun], strict=True):
+        line[holes] = np.interp(np.flatnonzero(holes), np.flatnonzero(~holes), line[~holes])
+    return scan.after("gaps filled", fill_lines(lines, begun, len(missing)))
+
+
 @lru_cache(maxsize=8)
 def line_weights(rows: int, at: tuple[int, ...]) -> NDArray[np.float32]:
     """`fill_lines` as a matrix, shape (rows, len(at)), which is quicker for many small images."""

@@ -31,12 +31,10 @@ class Network:
         ModelError: The file is no ONNX model, or its card lacks what is needed to run it.
 
     Attributes:
-        path: The file.
         card: What the model was trained on and for, and how well it does.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = cores()

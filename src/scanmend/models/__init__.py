@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,12 @@ class Model:
     Attributes:
         path: The file.
         sha256: Hash of its bytes.
+        network: The network in it.
     """
 
     path: Path
     sha256: str
-
-    @cached_property
-    def network(self) -> Network:
-        """The network, opened when it is first asked for."""
-        return Network(self.path)
+    network: Network
 
     @property
     def card(self) -> dict[str, Any]:
@@ -66,9 +63,7 @@ def load(source: str | Path | None = None) -> Model:
 @lru_cache(maxsize=4)
 def _opened(path: Path, modified_ns: int) -> Model:
     """The model, kept open for the next scan; a file that has changed since is opened anew."""
-    model = Model(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    _ = model.card  # A file that is no model is refused here, not in the middle of a scan.
-    return model
+    return Model(path, hashlib.sha256(path.read_bytes()).hexdigest(), Network(path))
 
 
 def verify(model: Model) -> bool:

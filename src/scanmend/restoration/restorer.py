@@ -65,7 +65,7 @@ def restore(
     loaded = load(model)
     _check(scan, loaded)
     levelled, _ = _levelled(scan)
-    work = resample.to_pitch(_filled(levelled), _pitch(levelled, loaded))
+    work = resample.to_pitch(resample.fill_gaps(levelled), _pitch(levelled, loaded))
     job = _Job(loaded, calls, draws, seed, progress)
     result = job.run(work.values, _mask(scan, work.values.shape), Affine.of(levelled))
 
@@ -105,7 +105,7 @@ def upscale(
         raise ModelError(f"{loaded.name} upscales by {known}, not by {factor}")
     _check(scan, loaded, factor)
     levelled, plane = _levelled(scan)
-    filled = _filled(levelled)
+    filled = resample.fill_gaps(levelled)
     rows = scan.values.shape[0]
     phase = resample.line_phase(factor)
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
@@ -304,15 +304,3 @@ def _mask(scan: Scan, shape: tuple[int, int]) -> NDArray[np.float32]:
     """1 where the scan was measured, else 0, on a grid of `shape`."""
     known = resample.to_shape(np.isfinite(scan.values).astype(np.float32), shape)
     return (known > 0.5).astype(np.float32)
-
-
-def _filled(scan: Scan) -> Scan:
-    """`scan` with holes filled along their lines, and missing lines by splines across them."""
-    missing = np.isnan(scan.values)
-    if not missing.any():
-        return scan
-    begun = np.flatnonzero(~missing.all(axis=1))
-    lines = scan.values[begun]
-    for line, holes in zip(lines, missing[begun], strict=True):
-        line[holes] = np.interp(np.flatnonzero(holes), np.flatnonzero(~holes), line[~holes])
-    return scan.after("gaps filled", resample.fill_lines(lines, begun, len(missing)))
