@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from scanmend.crystals.lattice import GRAPHENE, MOS2, WSE2, Lattice, hexagonal
-from scanmend.errors import SimulationError
-from scanmend.stm.constants import kappa_per_nm
-from scanmend.stm.green import LatticeGreen
-from scanmend.stm.tight_binding import (
+from scanmend.crystals.tight_binding import (
     GRAPHENE_HOPPING_EV,
     VACANCY_EV,
     TightBinding,
@@ -19,6 +16,9 @@ from scanmend.stm.tight_binding import (
     graphene,
     nearest_neighbours,
 )
+from scanmend.errors import SimulationError
+from scanmend.stm.constants import kappa_per_nm
+from scanmend.stm.green import LatticeGreen
 
 CRYSTALS = {
     "graphene": graphene(),

@@ -9,10 +9,11 @@ import numpy as np
 from ..scan import Scan
 from . import silicon
 from .acquisition import acquisition_noise
+from .specimen import Material
 
 
-class Material(Protocol):
-    """What a module of surfaces offers."""
+class Generator(Protocol):
+    """What a module of surfaces to learn from offers."""
 
     @property
     def TRAINING(self) -> Any:
@@ -26,7 +27,10 @@ class Material(Protocol):
         ...
 
 
-SURFACES: dict[str, Material] = {"si001h": silicon}
-"""Every material. A new one is a module and a name here."""
+SURFACES: dict[str, Generator] = {"si001h": silicon}
+"""Every generator of surfaces to learn from. A new one is a module and a name here."""
 
-__all__ = ["SURFACES", "Material", "acquisition_noise", "silicon"]
+MATERIALS: dict[str, Material] = {}
+"""Every material that can be scanned. A new one is a module and a name here."""
+
+__all__ = ["MATERIALS", "SURFACES", "Generator", "Material", "acquisition_noise", "silicon"]

@@ -31,8 +31,8 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..crystals.lattice import Array, Sites
+from ..crystals.tight_binding import TightBinding
 from ..errors import SimulationError
-from .tight_binding import TightBinding
 
 BROADENING_EV = 0.05  #: [eV] half width of a level: temperature, modulation and lifetime
 

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..crystals.lattice import GRAPHENE, MOS2, WSE2, Array, Lattice, Sites
 from ..errors import SimulationError
+from .lattice import GRAPHENE, MOS2, WSE2, Array, Lattice, Sites
 
 GRAPHENE_HOPPING_EV = -2.7  #: [eV] between nearest neighbours (Castro Neto, figure 3)
 VACANCY_EV = math.inf  #: [eV] the on-site shift of an atom that is not there
