@@ -11,7 +11,7 @@ import scanmend
 
 ROOT = Path(scanmend.__file__).parent
 LAYERS = [
-    *("errors", "scan", "level", "normalise", "resample", "figures", "io"),
+    *("errors", "scan", "level", "normalise", "resample", "figures", "io", "distribute", "shards"),
     *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
     *("nets", "objective", "train"),
     *("restoration", "evaluate", "demo", "cli"),

@@ -11,6 +11,7 @@ ScanmendError
 ├── ScanError                the values cannot be a scan: shape, pitch, NaN, constant
 ├── RecipeError              a recipe or settings file that means nothing
 ├── SimulationError          an experiment that cannot be simulated: atoms, bias, setpoint, box
+├── WorkError                work that was handed out failed, or nobody is there to do it
 └── ModelError               a model is missing, damaged, or does not fit the scan
 
 The text of each says what was got, what was expected, and what to do.
@@ -61,6 +62,10 @@ class RecipeError(ScanmendError):
 
 class SimulationError(ScanmendError):
     """A simulated experiment that means nothing, or cannot be carried out."""
+
+
+class WorkError(ScanmendError):
+    """A piece of work that was handed out failed, or there is nobody to do it."""
 
 
 class ModelError(ScanmendError):

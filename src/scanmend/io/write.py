@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import WriteError
@@ -36,6 +37,44 @@ def write(thing: Scan | Restoration, path: Path | str, *, overwrite: bool = Fals
     writer = WRITERS.get(path.suffix.lower())
     if writer is None:
         raise WriteError(f"{path.name}: the suffix must be one of {', '.join(WRITERS)}")
+    with whole(path, overwrite=overwrite) as unfinished:
+        writer(thing, unfinished)
+    return path
+
+
+def write_sxm(
+    images: Mapping[tuple[str, str], Scan],
+    header: nanonis.Header,
+    path: Path | str,
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Writes several images of one frame as a Nanonis file, as whole as `write` does.
+
+    Args:
+        images: By channel and direction, "forward" or "backward", as displayed: as every Scan is.
+            Bias, setpoint, angle and start are those of the first.
+        header: What they do not say of themselves.
+        path: The file.
+        overwrite: Whether it may replace another.
+
+    Raises:
+        WriteError: The images are none that such a file can hold together, or cannot be written.
+    """
+    path = Path(path)
+    with whole(path, overwrite=overwrite) as unfinished:
+        nanonis.write_images(images, header, unfinished)
+    return path
+
+
+@contextmanager
+def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A file beside `path` to be written to; it gets its place in one step, if nothing failed.
+
+    Raises:
+        WriteError: `path` exists and `overwrite` is off, or its folder is missing, read-only or
+            full.
+    """
     if path.is_dir():
         raise WriteError(f"{path} is a folder: name a file in it")
     if path.exists() and not overwrite:
@@ -45,7 +84,7 @@ def write(thing: Scan | Restoration, path: Path | str, *, overwrite: bool = Fals
     # In the same folder, for only within one file system is a rename a single step.
     unfinished = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix.lower()}")
     try:
-        writer(thing, unfinished)
+        yield unfinished
         _sync(unfinished)
         unfinished.replace(path)
         _sync(path.parent)
@@ -54,7 +93,6 @@ def write(thing: Scan | Restoration, path: Path | str, *, overwrite: bool = Fals
         raise WriteError(f"{path} cannot be written: {why.lower()}") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    return path
 
 
 def _sync(path: Path) -> None:
