@@ -26,6 +26,7 @@ from scanmend.errors import (
     WriteError,
 )
 from scanmend.io import units
+from scanmend.io.nanonis import Header
 from scanmend.scan import Acquisition, Quantity, Restoration, Scan
 
 TAKEN = Acquisition(
@@ -247,6 +248,160 @@ def test_every_nanonis_frame_is_turned_upright(nanonis, upward):
         gwyddionpy.load(path).channels.values(), (forward, backward), strict=True
     ):
         np.testing.assert_allclose(channel.data * 1e9, mine, rtol=3e-7)
+
+
+# Several images of one scan, as a Nanonis file
+
+
+BOTH = ("forward", "backward")
+
+
+def four_images() -> dict[tuple[str, str], Scan]:
+    rng = np.random.default_rng(3)
+    images = {}
+    for channel, quantity in (("SIMULATED_Z", Quantity.HEIGHT), ("Current", Quantity.CURRENT)):
+        for direction in BOTH:
+            values = rng.normal(size=(24, 37)).astype(np.float32)
+            taken = replace(TAKEN, channel=channel, direction=direction)
+            images[channel, direction] = Scan(values, (0.21, 0.137), quantity, taken, ("made",))
+    return images
+
+
+HEADER = Header(
+    "simulated by scanmend,\nnot measured :SCANIT_END:",
+    software="simulated by scanmend",
+    offset_nm=(-12.0, 3.5),
+    line_s=(0.25, 0.5),
+    controller="log Current",
+    proportional_nm=0.012,
+    integral_nm_per_s=60.0,
+)
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_the_images_of_a_nanonis_file_come_back(upward, tmp_path):
+    images = four_images()
+    path = io.write_sxm(images, replace(HEADER, upward=upward), tmp_path / "x.sxm")
+    assert [(c.name, c.directions) for c in io.open(path).channels] == [
+        ("SIMULATED_Z", ("forward", "backward")),
+        ("Current", ("forward", "backward")),
+    ]
+    for name, scan in images.items():
+        assert same(io.read(path, *name), scan)
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_a_nanonis_header_says_it_without_our_own_tag(upward, tmp_path):
+    """As any other program reads it, and we do where the tag of ours is missing."""
+    images = four_images()
+    path = io.write_sxm(images, replace(HEADER, upward=upward), tmp_path / "x.sxm")
+    raw = path.read_bytes()
+    path.write_bytes(raw[: raw.index(b":SCANMEND:")] + raw[raw.index(b":DATA_INFO:") :])
+    for name, scan in images.items():
+        again = io.read(path, *name)
+        np.testing.assert_allclose(again.values, scan.values, rtol=3e-7)
+        assert again.size_nm == pytest.approx(scan.size_nm)
+        taken = again.acquisition
+        assert (taken.bias_V, taken.setpoint_nA, taken.angle_deg) == (-1.25, 0.05, 30.0)
+        assert taken.started == "2026-11-21T08:00:00"
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_nanonispy_reads_our_images_and_header(upward, tmp_path):
+    nanonispy = pytest.importorskip("nanonispy2").read
+    images = four_images()
+    path = io.write_sxm(images, replace(HEADER, upward=upward), tmp_path / "x.sxm")
+    theirs = nanonispy.Scan(path)
+    for (channel, direction), scan in images.items():
+        in_time = scan.values[:: -1 if upward else 1, :: -1 if direction == "backward" else 1]
+        np.testing.assert_allclose(theirs.signals[channel][direction] * 1e9, in_time, rtol=3e-7)
+    header = theirs.header
+    assert header["scan_dir"] == ("up" if upward else "down")
+    assert list(header["scan_pixels"]) == [37, 24]
+    assert list(header["scan_range"]) == pytest.approx([37 * 0.137e-9, 24 * 0.21e-9])
+    assert list(header["scan_offset"]) == pytest.approx([-12e-9, 3.5e-9])
+    assert float(header["scan_angle"]) == 30
+    assert header["bias"] == -1.25
+    assert list(header["scan_time"]) == [0.25, 0.5]
+    assert header["acq_time"] == 18
+    assert (header["rec_date"], header["rec_time"]) == ("21.11.2026", "08:00:00")
+    assert header["comment"] == "simulated by scanmend, not measured"
+    assert header["nanonismain>sw version"] == "simulated by scanmend"
+    loop = {key: value[0] for key, value in header["z-controller"].items()}
+    assert loop == {
+        "Name": "log Current", "on": "1", "Setpoint": "5.000000E-11 A",
+        "P-gain": "1.200000E-11 m", "I-gain": "6.000000E-08 m/s", "T-const": "2.000000E-04 s",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("upward", [False, True])
+def test_gwyddion_reads_our_images(upward, tmp_path):
+    gwyddionpy = pytest.importorskip("gwyddionpy")
+    images = four_images()
+    path = io.write_sxm(images, replace(HEADER, upward=upward), tmp_path / "x.sxm")
+    theirs = gwyddionpy.load(path).channels
+    assert len(theirs) == 4
+    for (channel, direction), scan in images.items():
+        found = theirs[f"{channel} ({direction.title()})"]
+        np.testing.assert_allclose(found.data * 1e9, scan.values, rtol=3e-7)
+        assert found.si_unit_z == ("A" if channel == "Current" else "m")
+        assert (found.yreal, found.xreal) == pytest.approx([n * 1e-9 for n in scan.size_nm])
+        assert found.meta["Comment"] == "simulated by scanmend, not measured"
+
+
+@pytest.mark.parametrize("name", ["STM_nanonis_generic_4_5.sxm", "moire_10nm.sxm"])
+def test_a_real_nanonis_file_written_again_holds_the_same(name, real, tmp_path):
+    nanonispy = pytest.importorskip("nanonispy2").read
+    source = real / "stm" / name
+    images = {
+        (channel.name, direction): io.read(source, channel.name, direction)
+        for channel in io.open(source).channels
+        for direction in channel.directions
+    }
+    assert len(images) == 4
+    path = io.write_sxm(images, Header("written again"), tmp_path / name)
+    for key, scan in images.items():
+        assert same(io.read(path, *key), scan)
+    theirs, before = nanonispy.Scan(path), nanonispy.Scan(source)
+    for channel, direction in images:
+        np.testing.assert_allclose(
+            theirs.signals[channel][direction], before.signals[channel][direction], rtol=2e-7
+        )
+    for key in ("bias", "scan_range", "scan_pixels", "rec_date", "rec_time", "scan_dir"):
+        assert np.array_equal(theirs.header[key], before.header[key]), key
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (dict, "holds an image or more, got none"),
+        (lambda s: {("Z", "up"): s}, "Z: a direction is forward or backward, got 'up'"),
+        (lambda s: {("Z:", "forward"): s}, "'Z:' cannot be the name of a Nanonis channel"),
+        (lambda s: {("Z\tm", "forward"): s}, "cannot be the name of a Nanonis channel"),
+        (lambda s: {("Z", "forward"): replace(s, quantity=Quantity.COUNTS)}, "not counts"),
+        (
+            lambda s: {("Z", BOTH[0]): s, ("Z", BOTH[1]): replace(s, quantity=Quantity.CURRENT)},
+            "Z is a height in one direction and a current in the other",
+        ),
+        (
+            lambda s: {("Z", "forward"): s, ("I", "forward"): replace(s, pixel_nm=(1.0, 1.0))},
+            "share one grid: I forward has .* pixels of .1.0, 1.0. nm, the first one .*0.21",
+        ),
+    ],
+)  # fmt: skip
+def test_images_that_no_nanonis_file_holds(change, text, tmp_path):
+    images = change() if change is dict else change(a_scan())
+    with pytest.raises(WriteError, match=text):
+        io.write_sxm(images, HEADER, tmp_path / "x.sxm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_nanonis_file_is_not_written_over(tmp_path):
+    path = io.write_sxm(four_images(), HEADER, tmp_path / "x.sxm")
+    before = path.read_bytes()
+    with pytest.raises(WriteError, match="exists already"):
+        io.write_sxm(four_images(), HEADER, path)
+    assert io.write_sxm(four_images(), HEADER, path, overwrite=True).read_bytes() == before
 
 
 # Igor waves

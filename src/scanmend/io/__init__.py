@@ -46,9 +46,9 @@ from . import (
 )
 from .frame import Frame
 from .units import quantity
-from .write import WRITERS, write
+from .write import WRITERS, write, write_sxm
 
-__all__ = ["FORMATS", "WRITERS", "Channel", "ScanFile", "open", "read", "write"]
+__all__ = ["FORMATS", "WRITERS", "Channel", "ScanFile", "open", "read", "write", "write_sxm"]
 
 
 class Format(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,12 @@ def _exact(
 def _load(
     path: Path, shape: tuple[int, int], offset: int, upward: bool, mirrored: bool
 ) -> NDArray[np.float32]:
-    return pixels(path, ">f4", shape, offset)[:: -1 if upward else 1, :: -1 if mirrored else 1]
+    return _turned(pixels(path, ">f4", shape, offset), upward, mirrored)
+
+
+def _turned(values: NDArray[np.float32], upward: bool, mirrored: bool) -> NDArray[np.float32]:
+    """From the order of time to that of the display, or back."""
+    return values[:: -1 if upward else 1, :: -1 if mirrored else 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +175,32 @@ def _number(text: str | None) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of a scan beyond what its images say of themselves.
+
+    Attributes:
+        comment: What people see first: where the images come from.
+        software: What took them.
+        upward: They were scanned from the bottom to the top.
+        offset_nm: Of the middle of the frame from that of the scanner: x, y, nm.
+        line_s: Time for a line, forward and backward, s.
+        controller: Name of the loop.
+        proportional_nm, integral_nm_per_s: Its gains, for an error of one e-fold of the current.
+    """
+
+    comment: str
+    software: str = "scanmend"
+    upward: bool = False
+    offset_nm: tuple[float, float] = (0.0, 0.0)
+    line_s: tuple[float, float] = (0.0, 0.0)
+    controller: str = "unknown"
+    proportional_nm: float | None = None
+    integral_nm_per_s: float | None = None
+
+
 _NAMES = {"scan": "PROCESSED", "restored": "RESTORED", "measured": "MEASURED", "spread": "SPREAD"}
-_QUANTITIES = {Quantity.HEIGHT: "Z", Quantity.CURRENT: "Current"}
+_QUANTITIES = {Quantity.HEIGHT: "Z", Quantity.CURRENT: "Current", Quantity.COUNTS: "Counts"}
 
 
 def write(thing: Scan | Restoration, path: Path) -> None:
@@ -181,49 +210,111 @@ def write(thing: Scan | Restoration, path: Path) -> None:
         WriteError: Counts, for which the format has no unit.
     """
     scans = named(thing)
-    scan = next(iter(scans.values()))
-    if scan.quantity not in _QUANTITIES:
-        raise WriteError(f"{path.name}: Nanonis files hold heights and currents, not counts")
-    quantity, unit = _QUANTITIES[scan.quantity], UNITS[scan.quantity][0]
+    first = next(iter(scans.values()))
     # All channels share one grid: measured lines that are fewer than the restored stay out.
-    scans = {k: s for k, s in scans.items() if s.values.shape == scan.values.shape}
-    info = "\tChannel\tName\tUnit\tDirection\tCalibration\tOffset\n" + "".join(
-        f"\t{index}\t{_NAMES[name]}_{quantity}\t{unit}\tforward\t1.000E+0\t0.000E+0\n"
-        for index, name in enumerate(scans)
-    )
-    values, digits = zip(*(to_si(each) for each in scans.values()), strict=True)
-    ours = (f"{d} {remember(each)}" for d, each in zip(digits, scans.values(), strict=True))
-    tags = _header_of(scan) | {_OURS: "\n".join(ours)}
-    header = "".join(f":{tag}:\n{text}\n" for tag, text in tags.items())
+    images = {
+        (f"{_NAMES[name]}_{_QUANTITIES[scan.quantity]}", "forward"): scan
+        for name, scan in scans.items()
+        if scan.values.shape == first.values.shape
+    }
+    history = "; ".join(first.history)
+    write_images(images, Header(f"Restored by scanmend, not raw data. {history}"), path)
+
+
+def write_images(images: Mapping[tuple[str, str], Scan], header: Header, path: Path) -> None:
+    """Images by channel and direction; bias, setpoint, angle and start are those of the first.
+
+    Raises:
+        WriteError: There is none, they differ in shape or size, one is of counts, for which the
+            format has no unit, or a channel or direction has a name that cannot stand there.
+    """
+    _must_share_a_file(images)
+    channels: dict[str, list[str]] = {}
+    for channel, direction in images:
+        channels.setdefault(channel, []).append(direction)
+    table, frames, ours = ["\tChannel\tName\tUnit\tDirection\tCalibration\tOffset"], [], []
+    for index, (channel, directions) in enumerate(channels.items()):
+        which = "both" if len(directions) == 2 else directions[0]
+        unit = UNITS[images[channel, directions[0]].quantity][0]
+        table.append(f"\t{index}\t{channel}\t{unit}\t{which}\t1.000E+0\t0.000E+0")
+        for direction in _DIRECTIONS[which]:
+            values, digits = to_si(images[channel, direction])
+            frames.append(_turned(values, header.upward, direction == "backward"))
+            ours.append(f"{digits} {remember(images[channel, direction])}")
+    tags = _header_of(next(iter(images.values())), header)
+    tags |= {_OURS: "\n".join(ours), "DATA_INFO": "\n".join(table) + "\n"}
+    text = "".join(f":{tag}:\n{text}\n" for tag, text in tags.items())
     with path.open("wb") as file:
-        file.write(f"{header}:DATA_INFO:\n{info}\n".encode("latin-1", "replace"))
-        file.write(_END + b"\n\n\n" + _DATA)
-        for frame in values:
+        file.write(text.encode("latin-1", "replace") + _END + b"\n\n\n" + _DATA)
+        for frame in frames:
             file.write(frame.astype(">f4").tobytes())
 
 
-def _header_of(scan: Scan) -> dict[str, str]:
+def _must_share_a_file(images: Mapping[tuple[str, str], Scan]) -> None:
+    if not images:
+        raise WriteError("a Nanonis file holds an image or more, got none")
+    first = next(iter(images.values()))
+    kinds: dict[str, Quantity] = {}
+    for (channel, direction), scan in images.items():
+        if direction not in ("forward", "backward"):
+            raise WriteError(f"{channel}: a direction is forward or backward, got {direction!r}")
+        if not re.fullmatch(r"[ -9;-~]+", channel):
+            raise WriteError(f"{channel!r} cannot be the name of a Nanonis channel: ASCII, no ':'")
+        if scan.quantity is Quantity.COUNTS:
+            raise WriteError("Nanonis files hold heights and currents, not counts")
+        if kinds.setdefault(channel, scan.quantity) is not scan.quantity:
+            raise WriteError(f"{channel} is a height in one direction and a current in the other")
+        if (scan.values.shape, scan.pixel_nm) != (first.values.shape, first.pixel_nm):
+            raise WriteError(
+                f"the images of a Nanonis file share one grid: {channel} {direction} has "
+                f"{scan.values.shape} pixels of {scan.pixel_nm} nm, the first one "
+                f"{first.values.shape} of {first.pixel_nm} nm"
+            )
+
+
+def _header_of(scan: Scan, header: Header) -> dict[str, str]:
     taken = scan.acquisition
     day, _, clock = (taken.started or "").partition("T")
     date = ".".join(reversed(day.split("-"))) if day else "01.01.1900"
     rows, columns = scan.values.shape
     height_m, width_m = (length * 1e-9 for length in scan.size_nm)
-    setpoint = "NaN" if taken.setpoint_nA is None else f"{taken.setpoint_nA * 1e-9:.6E} A"
+    x_m, y_m = (n * 1e-9 for n in header.offset_nm)
+    forward_s, backward_s = header.line_s
     return {
         "NANONIS_VERSION": "2",
         "SCANIT_TYPE": "              FLOAT            MSBFIRST",
         "REC_DATE": f" {date}",
         "REC_TIME": clock or "00:00:00",
         "REC_TEMP": "      0.0000000000",
-        "ACQ_TIME": "       0.0",
+        "ACQ_TIME": f"       {rows * (forward_s + backward_s):.1f}",
         "SCAN_PIXELS": f"       {columns}       {rows}",
         "SCAN_FILE": taken.source or "",
-        "SCAN_TIME": "             0.000E+0             0.000E+0",
+        "SCAN_TIME": f"             {forward_s:.6E}             {backward_s:.6E}",
         "SCAN_RANGE": f"           {width_m!r}           {height_m!r}",
-        "SCAN_OFFSET": "             0.000000E+0         0.000000E+0",
+        "SCAN_OFFSET": f"             {x_m:.6E}         {y_m:.6E}",
         "SCAN_ANGLE": f"            {taken.angle_deg or 0.0:.6E}",
-        "SCAN_DIR": "down",
+        "SCAN_DIR": "up" if header.upward else "down",
         "BIAS": f"            {float('nan') if taken.bias_V is None else taken.bias_V:.6E}",
-        "Z-CONTROLLER": f"\tName\ton\tSetpoint\n\tunknown\t1\t{setpoint}",
-        "COMMENT": "Restored by scanmend, not raw data. " + "; ".join(scan.history),
+        "Z-CONTROLLER": _controller(taken.setpoint_nA, header),
+        "COMMENT": _line(header.comment),
+        "NanonisMain>SW Version": _line(header.software),
     }
+
+
+def _controller(setpoint_nA: float | None, header: Header) -> str:
+    """A table of a line of headings and one of values; a time constant is the gains' quotient."""
+    setpoint = "NaN" if setpoint_nA is None else f"{setpoint_nA * 1e-9:.6E} A"
+    cells = {"Name": _line(header.controller), "on": "1", "Setpoint": setpoint}
+    gain_nm, rate_nm_per_s = header.proportional_nm, header.integral_nm_per_s
+    if gain_nm is not None:
+        cells["P-gain"] = f"{gain_nm * 1e-9:.6E} m"
+    if rate_nm_per_s is not None:
+        cells["I-gain"] = f"{rate_nm_per_s * 1e-9:.6E} m/s"
+    if gain_nm is not None and rate_nm_per_s:
+        cells["T-const"] = f"{gain_nm / rate_nm_per_s:.6E} s"
+    return "\n".join("\t" + "\t".join(line) for line in (cells.keys(), cells.values()))
+
+
+def _line(text: str) -> str:
+    """On one line, and none that could pass for a tag."""
+    return " ".join(text.replace(_END.decode(), "").split())
