@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scanmend.crystals.dichalcogenide_bands import eleven_band, single_orbital, three_band
 from scanmend.crystals.lattice import GRAPHENE, MOS2, WSE2, Lattice, hexagonal
 from scanmend.crystals.tight_binding import (
     GRAPHENE_HOPPING_EV,
@@ -12,7 +13,6 @@ from scanmend.crystals.tight_binding import (
     TightBinding,
     broadened,
     diagonalise,
-    dichalcogenide,
     graphene,
     nearest_neighbours,
 )
@@ -22,10 +22,11 @@ from scanmend.stm.green import LatticeGreen
 
 CRYSTALS = {
     "graphene": graphene(),
-    "MoS2": dichalcogenide("MoS2"),
-    "WSe2": dichalcogenide("WSe2"),
-    "one orbital": nearest_neighbours(WSE2, -0.3, onsite_eV=0.1),
+    "MoS2, three bands": three_band("MoS2"),
+    "WSe2, one orbital": single_orbital("WSe2"),
+    "one atom": nearest_neighbours(hexagonal(0.3), -0.3, onsite_eV=0.1),
 }
+SQUARE = Lattice(0.3 * np.eye(2), np.zeros((1, 2)))
 VACANCY = np.zeros((1, 3), int)
 
 
@@ -84,34 +85,6 @@ def test_cells_within_a_distance_are_bounded_tightly():
 # Tight binding
 
 
-@pytest.mark.parametrize(("name", "gap_eV"), [("MoS2", 1.663), ("WSe2", 1.540)])
-def test_dichalcogenides_have_their_gap_at_k(name, gap_eV):
-    crystal = dichalcogenide(name)
-    valence, conduction, _ = crystal.bands_eV(crystal.lattice.k_point_per_nm)
-    assert conduction - valence == pytest.approx(gap_eV, abs=2e-3)
-
-
-def test_three_bands_have_the_hamiltonian_that_liu_prints(rng):
-    a, e1, e2, t0, t1, t2, t11, t12, t22 = (  # MoS2; equations 9 to 16
-        *(0.3190, 1.046, 2.104, -0.184, 0.401),
-        *(0.507, 0.218, 0.338, 0.057),
-    )
-    k = rng.uniform(-20, 20, (50, 2))
-    alpha, beta, r3 = k[:, 0] * a / 2, k[:, 1] * a * np.sqrt(3) / 2, np.sqrt(3)
-    (sa, ca), (sb, cb) = (np.sin(alpha), np.cos(alpha)), (np.sin(beta), np.cos(beta))
-    s2, c2 = np.sin(2 * alpha), np.cos(2 * alpha)
-    h = np.empty((50, 3, 3), complex)
-    h[:, 0, 0] = e1 + 2 * t0 * (2 * ca * cb + c2)
-    h[:, 0, 1] = -2 * r3 * t2 * sa * sb + 2j * t1 * (s2 + sa * cb)
-    h[:, 0, 2] = 2 * t2 * (c2 - ca * cb) + 2j * r3 * t1 * ca * sb
-    h[:, 1, 1] = e2 + (t11 + 3 * t22) * ca * cb + 2 * t11 * c2
-    h[:, 2, 2] = e2 + (3 * t11 + t22) * ca * cb + 2 * t22 * c2
-    h[:, 1, 2] = r3 * (t22 - t11) * sa * sb + 4j * t12 * sa * (ca - cb)
-    for i, j in ((1, 0), (2, 0), (2, 1)):
-        h[:, i, j] = h[:, j, i].conj()
-    assert dichalcogenide("MoS2").hamiltonian_eV(k) == pytest.approx(h, abs=1e-12)
-
-
 def test_graphene_has_a_dirac_cone():
     crystal, k = graphene(), GRAPHENE.k_point_per_nm
     assert crystal.bands_eV(k) == pytest.approx((0, 0), abs=1e-12)
@@ -127,7 +100,8 @@ def test_graphene_has_a_dirac_cone():
 @pytest.mark.parametrize("single", [False, True])
 def test_the_t_matrix_equals_diagonalisation(name, single):
     crystal, cells, energies = CRYSTALS[name], 9, np.linspace(-1, 2, 7)
-    defects = np.array([[3, 4, 0], [7, 2, crystal.lattice.sublattices - 1], [3, 5, 0], [8, 0, 0]])
+    first, last = np.flatnonzero(crystal.orbitals)[[0, -1]]
+    defects = np.array([[3, 4, first], [7, 2, last], [3, 5, first], [8, 0, first]])
     shifts = np.array([VACANCY_EV, 1.5, -2.0, 0.0])
     states_eV, weights, sites = diagonalise(crystal, cells, defects, shifts)
     exact = broadened(energies, states_eV, weights, 0.08)
@@ -141,11 +115,12 @@ def test_the_t_matrix_equals_diagonalisation(name, single):
 def test_every_orbital_holds_one_electron_of_each_spin(name):
     energies = np.linspace(-60, 60, 1201)
     green = LatticeGreen(CRYSTALS[name], energies, 1, broadening_eV=0.2, mesh=24)
-    sites = CRYSTALS[name].lattice.disc(0.5)
-    ldos = green.ldos_per_eV(sites, sites[:2], (VACANCY_EV, 0.7))
+    sites, orbitals = CRYSTALS[name].lattice.disc(0.5), np.array(CRYSTALS[name].orbitals)
+    defects = sites[orbitals[sites[:, 2]] > 0][:2]
+    held = np.trapezoid(green.ldos_per_eV(sites, defects, (VACANCY_EV, 0.7)), energies)
+    expected = orbitals[sites[:, 2]] * (sites != defects[0]).any(axis=1)
     tail = 2 * 0.2 / (np.pi * 60)
-    held = np.trapezoid(ldos, energies) / CRYSTALS[name].orbitals / (1 - tail)
-    assert held == pytest.approx(np.float64(np.arange(len(sites)) > 0), abs=1e-3)
+    assert held / (1 - tail) == pytest.approx(expected, abs=3e-3)
 
 
 def test_graphene_has_the_density_of_states_of_its_cone():
@@ -157,13 +132,15 @@ def test_graphene_has_the_density_of_states_of_its_cone():
     assert green.ldos_per_eV(VACANCY)[0] == pytest.approx(cone, rel=0.03)
 
 
-def test_a_larger_mesh_changes_little():
-    sites, energies = GRAPHENE.disc(1), np.linspace(-0.5, 0.5, 5)
-    coarse, fine = (
-        LatticeGreen(graphene(), energies, 2, mesh=n).ldos_per_eV(sites, VACANCY, [VACANCY_EV])
-        for n in (256, 512)
+@pytest.mark.parametrize("crystal", [graphene(), eleven_band("WSe2"), single_orbital("MoS2")])
+@pytest.mark.parametrize("widest_eV", [0.5, 2.0])
+def test_a_larger_mesh_changes_little(crystal, widest_eV):
+    sites, energies = crystal.lattice.disc(0.7), np.linspace(-widest_eV, widest_eV, 5)
+    usual, fine = (
+        LatticeGreen(crystal, energies, 1.5, 0.07, mesh).ldos_per_eV(sites, VACANCY, [VACANCY_EV])
+        for mesh in (None, 400 if sum(crystal.orbitals) < 3 else 120)
     )
-    assert np.abs(coarse - fine).max() < 0.005 * fine.max()
+    assert np.abs(usual - fine).max() < 0.005 * fine.max()
 
 
 def test_a_vacancy_in_graphene_has_three_fold_symmetry(graphene_green):
@@ -263,16 +240,21 @@ def test_green_functions_that_make_no_sense_are_refused():
         LatticeGreen(graphene(), [], 1)
 
 
+def test_atoms_without_orbitals_scatter_nothing():
+    green = LatticeGreen(three_band("MoS2"), [0.0], 1, mesh=24)
+    with pytest.raises(SimulationError, match="without orbitals scatter no electrons, but defects"):
+        green.ldos_per_eV(np.array([[0, 0, 1]]), VACANCY, [VACANCY_EV])
+
+
 def test_crystals_that_make_no_sense_are_refused():
     one = np.eye(1)
-    with pytest.raises(SimulationError, match="no parameters of 'NbSe2' .* there are MoS2, WSe2"):
-        dichalcogenide("NbSe2")
-    with pytest.raises(SimulationError, match="given for 1 orbitals, but a cell's 2 atoms"):
-        TightBinding(GRAPHENE, {(0, 0): one})
+    for orbitals in ((1,), (2, -1), (0, 0)):
+        with pytest.raises(SimulationError, match="each of 2 sublattices has a number of orbitals"):
+            TightBinding(GRAPHENE, orbitals, {(0, 0): one})
     with pytest.raises(SimulationError, match=r"cells \(1, 0\) and \(-1, 0\) must be each other's"):
-        TightBinding(MOS2, {(0, 0): one, (1, 0): one})
+        TightBinding(SQUARE, (1,), {(0, 0): one, (1, 0): one})
     with pytest.raises(SimulationError, match=r"cell \(0, 1\) have shape \(2, 2\), not \(1, 1\)"):
-        TightBinding(MOS2, {(0, 0): one, (0, 1): np.eye(2)})
+        TightBinding(SQUARE, (1,), {(0, 0): one, (0, 1): np.eye(2)})
 
 
 def test_lattices_that_make_no_sense_are_refused():

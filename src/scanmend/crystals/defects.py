@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .topograph import Array, Topograph
+from .topograph import Array
 
 Field = Callable[[Array, Array], Array]
 """A function of x and y, nm from the middle of the image; both arrays of one shape."""
+
+
+class Canvas(Protocol):
+    """What bumps are added to: a `Topograph`, or what else has its `add`."""
+
+    def add(
+        self, x: Array, y: Array, h: Array, angle: float, along_nm: float, across_nm: float
+    ) -> None:
+        """Bumps at `x`, `y` of heights `h`, that belong together; see `Topograph.add`."""
+        ...
 
 
 def some(shape: tuple[int, ...], fraction: float, rng: np.random.Generator) -> tuple[NDArray, ...]:
@@ -32,8 +43,8 @@ def remove(
     row, first = some(h.shape, fraction / (length * rows), rng)
     depth = depth_nm * np.where(rng.random(row.size) < 0.5, 1.0, rng.uniform(0.25, 1, row.size))
     lengths = rng.geometric(1 / length, row.size)
-    vacancy, k = _runs(rng.geometric(1 / rows, row.size))
-    strip, m = _runs(lengths[vacancy])
+    vacancy, k = runs(rng.geometric(1 / rows, row.size))
+    strip, m = runs(lengths[vacancy])
     shift = np.where(k > 0, rng.integers(-1, 2, k.size), 0)
     i, j = (row[vacancy] + k)[strip], (first[vacancy] + shift)[strip] + m
     inside = (i < h.shape[0]) & (j >= 0) & (j < h.shape[1])
@@ -74,7 +85,7 @@ def jumble(
 
 
 def chains(
-    topograph: Topograph,
+    canvas: Canvas,
     per_nm2: float,
     angle: float,
     ground: Field,
@@ -89,11 +100,11 @@ def chains(
         distance = np.cumsum(rng.uniform(0.9, 1.1, n)) * rng.uniform(1.0, 3.5)
         x, y = x + distance * math.cos(direction), y + distance * math.sin(direction)
         h = ground(x, y) + rng.uniform(0.06, 0.2) * rng.uniform(0.7, 1, n)
-        topograph.add(x, y, h, angle, 0.28, rng.uniform(0.25, 0.6))
+        canvas.add(x, y, h, angle, 0.28, rng.uniform(0.25, 0.6))
 
 
 def adsorbates(
-    topograph: Topograph, per_nm2: float, ground: Field, size_nm: Array, rng: np.random.Generator
+    canvas: Canvas, per_nm2: float, ground: Field, size_nm: Array, rng: np.random.Generator
 ) -> None:
     """Single bumps, and clusters of them up to 3 nm wide."""
     for _ in range(rng.poisson(per_nm2 * size_nm.prod())):
@@ -101,10 +112,10 @@ def adsorbates(
         n = 1 + rng.poisson(4 * radius_nm**2)
         y, x = centre[:, None] + rng.normal(0, radius_nm / 2, (2, n))
         h = ground(x, y) + rng.uniform(0.05, 0.4) * rng.uniform(0.5, 1, n)
-        topograph.add(x, y, h, 0.0, 0.3, 0.3)
+        canvas.add(x, y, h, 0.0, 0.3, 0.3)
 
 
-def _runs(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def runs(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For runs laid end to end: which run each element belongs to, and its place in it."""
     run = np.repeat(np.arange(lengths.size), lengths)
     return run, np.arange(run.size) - (np.cumsum(lengths) - lengths)[run]

@@ -159,9 +159,11 @@ def _positive(lengths_nm: ArrayLike, n: int) -> Array:
 GRAPHENE = hexagonal(0.246, (0, 0), (1 / 3, 1 / 3))
 """Both sublattices, 0.142 nm apart: Castro Neto et al., doi:10.1103/RevModPhys.81.109."""
 
-MOS2 = hexagonal(0.3190)
-"""The sulphur atoms on top; the molybdenum atoms below repeat alike. Lattice constants of both
-dichalcogenides: Liu et al., doi:10.1103/PhysRevB.88.085433, table II."""
+_LAYER = (0, 0), (1 / 3, 1 / 3), (0, 0)  # top chalcogen, metal, bottom chalcogen
 
-WSE2 = hexagonal(0.3325)
-"""The selenium atoms on top; the tungsten atoms below repeat alike."""
+MOS2 = hexagonal(0.3160, *_LAYER)
+"""One layer: the upper sulphur atoms, molybdenum, the lower sulphur atoms straight below the upper.
+Lattice constants of both as measured, after Kormanyos et al., doi:10.1088/2053-1583/2/2/022001."""
+
+WSE2 = hexagonal(0.3282, *_LAYER)
+"""One layer: the upper selenium atoms, tungsten, the lower selenium atoms."""

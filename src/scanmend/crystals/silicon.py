@@ -16,13 +16,9 @@ from ..errors import RecipeError
 from ..scan import Quantity, Scan
 from . import defects
 from .defects import Field
+from .silicon001 import BOND_NM, DIMER_NM, ROW_NM, STEP_NM, Edge, dimers
 from .topograph import Array, Topograph
 
-LATTICE_NM = 0.5431  #: [nm] cubic lattice constant of silicon
-DIMER_NM = LATTICE_NM / math.sqrt(2)  #: [nm] 0.3840, from dimer to dimer along a row
-ROW_NM = 2 * DIMER_NM  #: [nm] 0.7681, from row to row: the 2x1 reconstruction
-STEP_NM = LATTICE_NM / 4  #: [nm] 0.1358, a single step, across which the rows turn by 90 degrees
-BOND_NM = 0.19  #: [nm] apparent offset of either atom of a dimer from its middle
 PIT = (6.0, 5.0)  #: mean dimers and rows of a pit
 
 _POSITIVE = ("pixel_nm", "decay_nm", "width_along_nm", "width_across_nm")
@@ -96,12 +92,13 @@ class Surface:
         """A noiseless topograph of such a surface, `shape` = (rows, columns), heights in nm."""
         size_nm = np.array(shape) * self.pixel_nm
         topograph = Topograph(shape, self.pixel_nm, self.decay_nm, self.strain)
-        ground = _ground(self, size_nm, rng)
+        angle = math.radians(self.angle_deg)
+        edge = Edge.drawn(self.step, self.kinks, angle, size_nm, rng) if self.step else None
+        ground = edge.height_nm if edge else lambda x, y: np.zeros_like(x)
         most = rng.uniform(0.9, 1.0) if self.patch == "amorphous" else rng.uniform(0.2, 0.75)
         patch = defects.disorder(size_nm, most, rng) if self.patch else None
         for base_nm in (0.0, STEP_NM) if self.step else (0.0,):
             _terrace(self, topograph, base_nm, ground, patch, size_nm, rng)
-        angle = math.radians(self.angle_deg)
         defects.chains(topograph, self.chains_per_nm2, angle, ground, size_nm, rng)
         defects.adsorbates(topograph, self.adsorbates_per_nm2, ground, size_nm, rng)
         values = topograph.heights_nm() + _background(self, shape, rng)
@@ -249,12 +246,7 @@ def _terrace(
     angle = math.radians(p.angle_deg + 90 * turned)
     c, s = math.cos(angle), math.sin(angle)
     # Beyond the image by what strain may bring in and by the width of a Gaussian.
-    height, width = size_nm * (0.5 + np.abs(p.strain).max()) + 1.2
-    rows = int((abs(c) * height + abs(s) * width) / ROW_NM) + 1
-    dimers = int((abs(s) * height + abs(c) * width) / DIMER_NM) + 1
-    across, along = np.indices((2 * rows + 1, 2 * dimers + 1), dtype=float)
-    across = (across - rows + rng.uniform(-0.5, 0.5)) * ROW_NM
-    along = (along - dimers + rng.uniform(-0.5, 0.5)) * DIMER_NM
+    across, along = dimers(size_nm * (0.5 + np.abs(p.strain).max()) + 1.2, angle, rng)
 
     h = np.zeros(across.shape)
     defects.remove(h, p.missing, p.vacancy_length, p.vacancy_rows, p.vacancy_nm, rng)
@@ -283,28 +275,6 @@ def _terrace(
             h[rng.random(h.shape) < 0.2 * fraction] -= 0.1
     here = ground(x, y) == base_nm
     topograph.add(x[here], y[here], h[here] + base_nm, angle, p.width_along_nm, p.width_across_nm)
-
-
-def _ground(p: Surface, size_nm: Array, rng: np.random.Generator) -> Field:
-    """Height of the terrace below each point: all 0, or `STEP_NM` on one side of a kinked edge."""
-    if p.step is None:
-        return lambda x, y: np.zeros_like(x)
-    c, s = math.cos(math.radians(p.angle_deg)), math.sin(math.radians(p.angle_deg))
-    n = int(np.hypot(*size_nm) / ROW_NM) + 4
-    kinks = rng.choice((-1, 0, 1), 2 * n + 1, p=(p.kinks / 2, 1 - p.kinks, p.kinks / 2))
-    slope = rng.normal(0, 0.12 if rng.random() < 0.6 else 0.5)
-    middle = rng.uniform(-0.4, 0.4) * size_nm.min() / ROW_NM
-    edge = np.cumsum(kinks) - kinks[:n].sum() + slope * np.arange(-n, n + 1) + middle
-    # The edge keeps to the lattice of the terrace: it moves by whole rows, or by pairs of dimers.
-    edge_nm = np.round(edge) * ROW_NM
-
-    def height(x: Array, y: Array) -> Array:
-        along, across = x * c + y * s, y * c - x * s
-        towards, beside = (across, along) if p.step == "S_A" else (along, across)
-        cell = np.clip(np.floor(beside / ROW_NM).astype(int) + n, 0, 2 * n)
-        return np.where(towards < edge_nm[cell], STEP_NM, 0.0)
-
-    return height
 
 
 def _background(p: Surface, shape: tuple[int, int], rng: np.random.Generator) -> Array:

@@ -143,10 +143,20 @@ def some(
     Raises:
         SimulationError: There are not enough.
     """
-    wanted = rng.poisson(per_nm2 * area_nm2)
+    wanted = many(per_nm2, area_nm2, rng)
     if wanted > free.size:
-        raise SimulationError(
-            f"{wanted} x {kind} do not fit on {free.size} free sites of {area_nm2:.4g} nm2: "
-            f"ask for fewer than {free.size / area_nm2:.3g} /nm2"
-        )
+        raise crowded(kind, wanted, free.size, area_nm2)
     return rng.choice(free, wanted, replace=False)
+
+
+def many(per_nm2: float, area_nm2: float, rng: np.random.Generator) -> int:
+    """How many defects there are, as a density asks for on average."""
+    return int(rng.poisson(min(per_nm2 * area_nm2, 1e12)))  # far more than a piece has atoms
+
+
+def crowded(kind: str, wanted: int, free: int, area_nm2: float) -> SimulationError:
+    """What to say where fewer places are `free` than defects are `wanted`."""
+    return SimulationError(
+        f"{wanted} x {kind} do not fit on {free} free sites of {area_nm2:.4g} nm2: "
+        f"ask for fewer than {free / area_nm2:.3g} /nm2"
+    )

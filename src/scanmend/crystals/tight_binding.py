@@ -9,9 +9,11 @@ Where atoms are missing or differ there is no such k, and `diagonalise` takes a 
 supercell instead: exact for that supercell, and slow (the cube of its atoms). `stm.green` is the
 fast way.
 
-References:
+Energies count from the Fermi level. That of a semiconductor is in the middle of its gap, as without
+doping; its models are in `dichalcogenide_bands`.
+
+Reference:
     A. H. Castro Neto et al., Rev. Mod. Phys. 81, 109 (2009), doi:10.1103/RevModPhys.81.109
-    G.-B. Liu et al., Phys. Rev. B 88, 085433 (2013), doi:10.1103/PhysRevB.88.085433
 """
 
 from __future__ import annotations
@@ -24,21 +26,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SimulationError
-from .lattice import GRAPHENE, MOS2, WSE2, Array, Lattice, Sites
+from .lattice import GRAPHENE, Array, Lattice, Sites
 
 GRAPHENE_HOPPING_EV = -2.7  #: [eV] between nearest neighbours (Castro Neto, figure 3)
 VACANCY_EV = math.inf  #: [eV] the on-site shift of an atom that is not there
 
 Cell = tuple[int, int]
-
-# fmt: off
-_LIU = {  # [eV] fitted to GGA bands, nearest neighbours
-    #         e1     e2      t0     t1     t2    t11    t12    t22
-    "MoS2": (1.046, 2.104, -0.184, 0.401, 0.507, 0.218, 0.338, 0.057),
-    "WSe2": (0.943, 2.179, -0.207, 0.457, 0.486, 0.263, 0.329, 0.034),
-}
-# fmt: on
-_DICHALCOGENIDES = {"MoS2": MOS2, "WSe2": WSE2}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +42,7 @@ class TightBinding:
 
     Attributes:
         lattice: Where the atoms are.
+        orbitals: How many an atom of each sublattice has, 0 if its electrons do not matter.
         hoppings_eV: For each cell R = (n1, n2) within reach, H(R) above, eV; shape (orbitals of a
             cell, orbitals of a cell). H(0) has the on-site energies on its diagonal.
 
@@ -58,14 +52,15 @@ class TightBinding:
     """
 
     lattice: Lattice
+    orbitals: tuple[int, ...]
     hoppings_eV: Mapping[Cell, Array]
 
     def __post_init__(self) -> None:
-        n = len(next(iter(self.hoppings_eV.values()), ()))
-        if not n or n % self.lattice.sublattices:
+        known, n = self.lattice.sublattices, sum(self.orbitals)
+        if len(self.orbitals) != known or min(self.orbitals) < 0 or not n:
             raise SimulationError(
-                f"hoppings are given for {n} orbitals, but a cell's {self.lattice.sublattices} "
-                "atoms have the same number each, 1 or more"
+                f"each of {known} sublattices has a number of orbitals, and one of them 1 or more, "
+                f"got {self.orbitals}"
             )
         for cell, matrix in self.hoppings_eV.items():
             if matrix.shape != (n, n):
@@ -78,11 +73,6 @@ class TightBinding:
                 raise SimulationError(
                     f"the hoppings to cells {cell} and {opposite} must be each other's transpose"
                 )
-
-    @property
-    def orbitals(self) -> int:
-        """How many each atom has."""
-        return len(self.hoppings_eV[0, 0]) // self.lattice.sublattices
 
     def hamiltonian_eV(self, k_per_nm: ArrayLike) -> NDArray[np.complex128]:
         """H(k), eV; shape (..., orbitals of a cell, orbitals of a cell) for k of shape (..., 2)."""
@@ -107,38 +97,12 @@ def nearest_neighbours(lattice: Lattice, hopping_eV: float, onsite_eV: float = 0
         sites[near.nonzero()[0]].tolist(), near.nonzero()[1], strict=True
     ):
         hoppings.setdefault((first, second), np.zeros((n, n)))[i, j] = hopping_eV
-    return TightBinding(lattice, hoppings)
+    return TightBinding(lattice, (1,) * n, hoppings)
 
 
 def graphene() -> TightBinding:
     """The pi electrons of graphene, with the Dirac point at 0 eV."""
     return nearest_neighbours(GRAPHENE, GRAPHENE_HOPPING_EV)
-
-
-def dichalcogenide(name: str) -> TightBinding:
-    r"""The bands of "MoS2" or "WSe2" next to the gap, from :math:`d_{z^2}, d_{xy}, d_{x^2-y^2}`.
-
-    Orbitals are the metal atom's, in this order; without spin-orbit coupling. The hopping to
-    the neighbour along x is given; a mirror and turns by 120 degrees make the five others of it:
-    :math:`H(C_3 R) = D H(R) D^T`, where D turns :math:`(d_{xy}, d_{x^2-y^2})` as cos and sin of
-    twice the angle turn.
-
-    Raises:
-        SimulationError: Another name.
-    """
-    if name not in _LIU:
-        known = ", ".join(_LIU)
-        raise SimulationError(f"no parameters of {name!r} for three bands; there are {known}")
-    e1, e2, t0, t1, t2, t11, t12, t22 = _LIU[name]
-    along_x = np.array(((t0, t1, t2), (-t1, t11, t12), (t2, -t12, t22)))
-    c, s = math.cos(4 * math.pi / 3), math.sin(4 * math.pi / 3)
-    turn = np.array(((1, 0, 0), (0, c, s), (0, -s, c)))
-    hoppings: dict[Cell, Array] = {(0, 0): np.diag((e1, e2, e2))}
-    for cell in ((1, 0), (-1, 1), (0, -1)):
-        hoppings[cell] = along_x
-        hoppings[-cell[0], -cell[1]] = along_x.T
-        along_x = turn @ along_x @ turn.T
-    return TightBinding(_DICHALCOGENIDES[name], hoppings)
 
 
 def diagonalise(
@@ -157,7 +121,7 @@ def diagonalise(
         The energies, ascending, eV, shape (states,); how much of each state is on each atom, shape
         (sites, states), 0 on missing ones; and these sites, all of them, shape (sites, 3).
     """
-    n, orbitals = len(crystal.hoppings_eV[0, 0]), crystal.orbitals
+    n, shape = sum(crystal.orbitals), (cells, cells, crystal.lattice.sublattices)
     hamiltonian = np.zeros((cells, cells, n, cells, cells, n))
     here = np.arange(cells)
     for (first, second), matrix in crystal.hoppings_eV.items():
@@ -166,18 +130,17 @@ def diagonalise(
             for j in here:
                 hamiltonian[i, j, :, there[0][i], there[1][j], :] += matrix
     hamiltonian = hamiltonian.reshape(cells**2 * n, -1)
-    shape = (cells, cells, crystal.lattice.sublattices)
     first, second, sublattice = np.asarray(defects, np.int64).reshape(-1, 3).T
     changed = np.ravel_multi_index((first % cells, second % cells, sublattice), shape)
     shift = np.zeros(math.prod(shape))
     shift[changed] = shifts_eV
-    present = np.repeat(np.isfinite(shift), orbitals)
-    kept = hamiltonian[np.ix_(present, present)] + np.diag(np.repeat(shift, orbitals)[present])
-    energies, states = np.linalg.eigh(kept)
-    weights = np.zeros((len(hamiltonian), energies.size))
-    weights[present] = states**2
-    sites = np.indices(shape).reshape(3, -1).T
-    return energies, weights.reshape(len(sites), orbitals, -1).sum(axis=1), sites
+    atom = np.repeat(np.arange(len(shift)), np.tile(crystal.orbitals, cells**2))
+    present = np.isfinite(shift[atom])
+    atom, kept = atom[present], hamiltonian[np.ix_(present, present)]
+    energies, states = np.linalg.eigh(kept + np.diag(shift[atom]))
+    weights = np.zeros((len(shift), energies.size))
+    np.add.at(weights, atom, states**2)
+    return energies, weights, np.indices(shape).reshape(3, -1).T
 
 
 def broadened(energies_eV: Array, states_eV: Array, weights: Array, broadening_eV: float) -> Array:
