@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from scipy.constants import e, hbar
 
+from scanmend.crystals.lattice import hexagonal
 from scanmend.errors import SimulationError
 from scanmend.stm import spectral, topograph
 from scanmend.stm.constants import kappa_per_nm
 from scanmend.stm.current import Electrode, Junction, direct
+from scanmend.stm.log_current import LogCurrent, axes_over, planes_within
+from scanmend.stm.piezo import Track
 from scanmend.stm.spectral import FAST, FINE, Spectral
 
 X = np.linspace(-0.6, 0.6, 12)
@@ -93,6 +96,17 @@ def test_current_falls_over_a_sheet_as_it_should():
 def test_plane_waves_equal_the_sum_of_pairs(junction, height_nm, accuracy):
     exact, _ = direct(junction, X, Y, height_nm)
     found = Spectral(junction, X, Y, [height_nm], accuracy=accuracy).current_nA()[0]
+    assert np.abs(found - exact).max() < 1e-5 * np.ptp(exact)
+
+
+@pytest.mark.parametrize("height_nm", [0.25, 0.5])
+def test_a_state_of_one_atom_of_many_is_as_exact(rng, height_nm):
+    atoms, tip = grid(0.3, 3.0), electrode(TRIPOD, rng, ENERGIES - 0.9)
+    ldos = np.ones((len(atoms), ENERGIES.size))
+    ldos[len(atoms) // 2] = np.exp(-(((ENERGIES - 0.4) / 0.05) ** 2))
+    odd = Junction(Electrode(atoms, ENERGIES, ldos), tip, 0.9)
+    exact, _ = direct(odd, X, Y, height_nm)
+    found = Spectral(odd, X, Y, [height_nm], accuracy=FAST).current_nA()[0]
     assert np.abs(found - exact).max() < 1e-5 * np.ptp(exact)
 
 
@@ -297,3 +311,119 @@ def test_densities_are_interpolated_between_energies():
     energies = np.linspace(-1, 1, 5)
     sample = Electrode(ONE, energies, (2 + energies)[None])
     assert sample.ldos_at(np.array([-0.9, 0.1, 1.0])) == pytest.approx(np.array([[1.1, 2.1, 3]]))
+
+
+# Along a track
+
+
+def track(x_nm, y_nm) -> Track:
+    x, y = np.broadcast_arrays(np.asarray(x_nm, float), np.asarray(y_nm, float))
+    return Track(np.zeros(x.shape), x, y, np.zeros(x.shape))
+
+
+@pytest.mark.parametrize(("frame_nm", "error_nm"), [(4.0, 3e-5), (2.0, 3e-6)])
+@pytest.mark.parametrize("accuracy", [FINE, FAST], ids=["fine", "fast"])
+def test_currents_along_a_track_are_those_of_pairs(rng, frame_nm, error_nm, accuracy):
+    sites = hexagonal(0.25).rectangle((frame_nm + 2.8, frame_nm + 2.8))
+    atoms = np.pad(hexagonal(0.25).positions_nm(sites), ((0, 0), (0, 1)))
+    atoms = np.delete(atoms, np.argmin(np.hypot(*atoms.T[:2])), axis=0)
+    vacancy, range_nm = Junction(electrode(atoms), APEX, 0.9), (0.4, 0.7)
+    axis = np.linspace(-frame_nm / 2, frame_nm / 2, 64)
+    planes = planes_within(range_nm)
+    current = Spectral(vacancy, axis, axis, planes, accuracy=accuracy).current_nA()
+    way = track(*rng.uniform(-frame_nm / 2, frame_nm / 2, (2, 60)))
+    found = LogCurrent.along(way, axis, axis, planes, current, range_nm)
+    for z in (0.4, 0.47, 0.6, 0.7):
+        exact = [
+            direct(vacancy, np.array([x]), np.array([y]), z)[0].item()
+            for x, y in zip(way.x_nm, way.y_nm, strict=True)
+        ]
+        off = np.abs(found.at(z) - np.log(exact)) / vacancy.decay_per_nm
+        assert off.max() < error_nm
+
+
+def test_cubics_are_followed_up_to_the_edges_of_the_grid(rng):
+    x, y, z = np.linspace(1, 2, 9), np.linspace(-3, -2.5, 6), np.linspace(0.4, 0.6, 6)
+
+    def logarithm(x, y, z):
+        return -8 * z + 0.1 * (x**3 - 2 * x * y**3) + 3 * z**4 * x**2 * y - 1
+
+    current = -np.exp(logarithm(x, y[:, None], z[:, None, None]))
+    way = track(rng.uniform(1, 2, 100), rng.uniform(-3, -2.5, 100))
+    corners = track([1, 1, 2, 2], [-3, -2.5, -3, -2.5])
+    for along in (way, corners):
+        found = LogCurrent.along(along, x, y, z, current)
+        assert found.range_nm == (0.4, 0.6)
+        for height in (0.4, 0.53, 0.6):
+            expected = logarithm(along.x_nm, along.y_nm, height)
+            assert found.at(height) == pytest.approx(expected, abs=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_noise_of_rounding_does_not_count_as_current(rng, dtype):
+    x = np.arange(20.0)
+    planes = planes_within((0.4, 0.7))
+    decays = np.exp(-20 * planes)[:, None, None]
+    current = (decays * np.where(x < 10, 1, 0) * np.ones((20, 1))).astype(dtype)
+    faint = current + (decays * np.finfo(dtype).eps * rng.uniform(-0.9, 0.9, (20, 20))).astype(
+        dtype
+    )
+    way = track(np.linspace(0, 19, 50), 7.5)
+    clean, noisy = (LogCurrent.along(way, x, x, planes, values) for values in (current, faint))
+    assert noisy.at(0.5) == pytest.approx(clean.at(0.5), abs=1e-5)
+    assert np.all(np.diff([noisy.at(z) for z in (0.4, 0.5, 0.6, 0.7)], axis=0) < 0)
+    none = LogCurrent.along(way, x, x, planes, np.zeros_like(current))
+    assert np.isfinite(none.coefficients).all()
+
+
+def test_planes_are_where_a_polynomial_errs_least():
+    range_nm = (0.35, 0.75)
+    dense = np.linspace(*range_nm, 201)
+
+    def error(planes) -> float:
+        logs = -20 * planes + np.log(planes)  # as the current above a uniform sheet, nearly
+        found = LogCurrent.fit(planes, logs[:, None], range_nm)
+        exact = -20 * dense + np.log(dense)
+        return max(abs(found.at(z).item() - e) for z, e in zip(dense, exact, strict=True))
+
+    planes = planes_within(range_nm)
+    assert len(planes) == 5
+    assert range_nm[0] < planes[0] < planes[-1] < range_nm[1]
+    assert error(planes) < 0.6 * error(np.linspace(*range_nm, 5))
+
+
+def test_a_grid_is_made_for_tracks():
+    tracks = [track([0, 1.03], [-1, -0.5]), track([-0.2, 0.3], [-0.9, -0.45])]
+    x, y = axes_over(tracks, 0.1)
+    assert np.diff(x) == pytest.approx(0.1)
+    assert np.diff(y) == pytest.approx(0.1)
+    assert -0.3 < x[0] <= -0.2 < 1.03 <= x[-1] < 1.13
+    assert -1.1 < y[0] <= -1 < -0.45 <= y[-1] < -0.35
+    assert [len(axis) for axis in axes_over([track([3], [4])], 0.1)] == [4, 4]
+    for each in tracks:
+        LogCurrent.along(each, x, y, X[:5], np.ones((5, len(y), len(x))))
+
+
+GRID = np.linspace(0, 1, 11)
+FIVE = np.linspace(0.4, 0.6, 5)
+BEYOND = (
+    r"strays 0\.25 nm beyond the grid, which has x from 0 to 1 nm, where the track has 0\.5 to "
+    r"1\.25 nm: make the grid with axes_over\(tracks, pitch_nm\)"
+)
+
+
+@pytest.mark.parametrize(
+    ("way", "shape", "fill", "message"),
+    [
+        (track([0.5, 1.25], 0.5), (5, 11, 11), 1, BEYOND),
+        (track(0.5, [-0.1, 0.5]), (5, 11, 11), 1, r"strays 0\.1 nm beyond .* has y from 0 to 1 nm"),
+        (track([0.5], math.nan), (5, 11, 11), 1, "beyond the grid, which has y"),
+        (track([0.5], 0.5), (5, 11, 12), 1, r"grid of 11x11 points does not fit .* \(5, 11, 12\)"),
+        (track([0.5], 0.5), (4, 11, 11), 1, "5 heights or more, got 4 at 5"),
+        (track([0.5], 0.5), (5, 11, 11), math.nan, "currents must be finite"),
+        (track([0.5], 0.5), (5, 11, 11), math.inf, "currents must be finite"),
+    ],
+)
+def test_what_no_track_can_have(way, shape, fill, message):
+    with pytest.raises(SimulationError, match=message):
+        LogCurrent.along(way, GRID, GRID, FIVE, np.full(shape, float(fill)))

@@ -10,9 +10,11 @@ import pytest
 
 from scanmend.errors import SimulationError
 from scanmend.stm.feedback import Loop, follow
+from scanmend.stm.lanes import streams
 from scanmend.stm.log_current import LogCurrent
-from scanmend.stm.noise import CurrentNoise
+from scanmend.stm.noise import CurrentNoise, slow
 from scanmend.stm.piezo import BoucWen
+from scanmend.stm.raster import Raster
 
 DECAY = 20.0  # 1/nm
 Z_NM = np.linspace(0.3, 0.9, 9)
@@ -72,6 +74,19 @@ def test_without_noise_the_error_vanishes_as_the_loop_gets_faster(logarithmic, r
     assert errors[-1] < 1e-6
 
 
+def test_eight_cycles_a_point_leave_the_error_of_theory(rng):
+    track = Raster((64, 64), (2.0, 2.0)).track()
+    k = 2 * np.pi / 0.246
+    heights = 0.2 + 0.01 * np.cos(k * track.x_nm) * np.cos(k / np.sqrt(3) * track.y_nm)
+    above = surface(heights)
+    seen = scan(Loop(0.1, 0.25 / DECAY, 0, cycles_per_point=8), above, rng)
+    errors, last = np.zeros(heights.size), 0.0
+    for point, rise in enumerate(np.diff(heights), start=1):
+        errors[point] = last = (last - rise) * 0.75**8  # in each cycle a quarter is taken back
+    assert np.allclose(seen.height_nm - above.heights_nm(0.1), errors, rtol=0, atol=5e-7)
+    assert rms(errors) == pytest.approx(4.4e-4, rel=0.1)  # nm
+
+
 def test_a_slow_loop_is_late_by_as_many_points_as_theory_says(rng):
     above = surface(atoms())
     loop = Loop(0.1, 0.25 / DECAY, 0, cycles_per_point=1)  # late by 1 / 0.25 - 1 points
@@ -127,7 +142,8 @@ def test_white_noise_in_the_loop_gives_the_height_noise_of_theory(rng):
 
 def test_flicker_has_a_spectrum_of_one_over_f(rng):
     noise = CurrentNoise(flicker=0.03)
-    series = np.stack([noise.slow(rng, 4096) for _ in range(300)])
+    states = streams([rng] * 16)
+    series = np.concatenate([slow([noise] * 16, states, 4096).T for _ in range(20)])
     assert series.std() == pytest.approx(0.03, rel=0.03)
     power = (np.abs(np.fft.rfft(series)) ** 2).mean(0)[1:-1]
     slope, _ = np.polyfit(np.log(np.arange(1, power.size + 1)), np.log(power), 1)
@@ -135,9 +151,10 @@ def test_flicker_has_a_spectrum_of_one_over_f(rng):
 
 
 def test_flicker_moves_the_tip_as_far_as_ln_i_says(rng):
-    loop = Loop(0.1, 1 / DECAY, 0, cycles_per_point=2, noise=CurrentNoise(flicker=0.03))
+    noise = CurrentNoise(flicker=0.03)
+    loop = Loop(0.1, 1 / DECAY, 0, cycles_per_point=2, noise=noise)
     height = scan(loop, surface(np.full(8192, 0.2)), rng).height_nm
-    expected = CurrentNoise(flicker=0.03).slow(np.random.default_rng(20261121), 8192)
+    expected = slow([noise], streams([np.random.default_rng(20261121)]), 8192)[:, 0]
     assert np.allclose(height - height.mean(), np.log1p(expected) / DECAY, atol=1e-4)
 
 

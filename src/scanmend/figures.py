@@ -7,7 +7,7 @@ figure alive and choose a window system.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
@@ -40,6 +41,40 @@ def plot(scan: Scan, result: Restoration | None = None, truth: Scan | None = Non
         truth: The surface, where it is known; it and the error of the result are shown besides.
     """
     return _single(scan) if result is None else _sheet(scan, result, truth)
+
+
+def beside(
+    scans: Mapping[str, Scan], marks: Mapping[str, Sequence[tuple[str, float, float]]] | None = None
+) -> Figure:
+    """Scans of one frame in a row, by their titles, each with levels of its own.
+
+    Args:
+        scans: By title; at least one.
+        marks: For some of the titles: places to put a ring around, each with what is there, its row
+            and its column. Every kind has its colour.
+    """
+    first, marks = next(iter(scans.values())), marks or {}
+    height, width = first.size_nm
+    kinds = sorted({kind for places in marks.values() for kind, _, _ in places})
+    page = _Page(len(scans), panel_in=3.1, row_heights=(_panel_height(3.1, height / width),))
+    for column, (title, scan) in enumerate(scans.items()):
+        shown = _shown(scan)
+        low, high = _levels(shown)
+        factor, unit = _unit(scan.quantity, high - low)
+        axes = page.panel(0, column, title)
+        image = _draw(axes, scan, factor * shown, _SURFACE, factor * low, factor * high)
+        page.bar(image, _label(scan.quantity, unit))
+        for index, kind in enumerate(kinds):
+            at = [(r, c) for other, r, c in marks.get(title, ()) if other == kind]
+            y, x = (np.array(at).reshape(-1, 2).T + 0.5) * np.array(scan.pixel_nm)[:, None]
+            axes.scatter(
+                *(x, y, 150), facecolors="none", edgecolors=f"C{index}", linewidths=1.6, label=kind
+            )
+        axes.set(xlim=(0, width), ylim=(height, 0))
+    page.head(first)
+    rings = [Line2D([], [], ls="", marker="o", mfc="none", mec=f"C{i}") for i in range(len(kinds))]
+    page.figure.legend(rings, kinds, loc="upper right", ncols=2, frameon=False, fontsize=9)
+    return page.figure
 
 
 def power_spectrum(scan: Scan) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ from .options import (
     seed_option,
     writing_options,
 )
+from .simulate import simulate
 
 _FACTS = {
     "bias_V": "bias {:.4g} V",
@@ -180,6 +181,9 @@ def degrade(
         return _described(path, scan, target, figure) | {"recipe": recipe, "seed": seed}
 
     each(sources, task, _outputs, as_json)
+
+
+commands.add_command(simulate)
 
 
 @commands.group()

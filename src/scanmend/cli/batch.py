@@ -48,7 +48,7 @@ def each(
         name = click.format_filename(source)
         try:
             label = f"{name} ({number} of {len(sources)})" if len(sources) > 1 else name
-            with _bar(label) as progress:
+            with bar(label) as progress:
                 result = task(_one(source), progress)
         except Exception as error:
             if "SCANMEND_DEBUG" in os.environ:
@@ -109,7 +109,7 @@ def _scans_in(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _bar(label: str) -> Iterator[Progress]:
+def bar(label: str) -> Iterator[Progress]:
     """A bar on stderr while a file is done; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda done: None

@@ -29,11 +29,11 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SimulationError
+from .lanes import BLOCK, LANES, draw, log1p, move, rows, scatter, streams
 from .log_current import LogCurrent
-from .noise import SILENT, CurrentNoise
+from .noise import SILENT, CurrentNoise, slow
 from .piezo import FAITHFUL, BoucWen, bouc_wen_step
 
-LANES = 16
 AMPLIFIER_SPAN = 7.0  #: [ln] a preamplifier measures e^7 = 1100 times the setpoint, no more
 SUSPECT_ERROR = 0.2  #: rms error from which a loop with unstable gains is said to diverge
 SUSPECT_SHARE = 0.1  #: of all cycles at the longest step, from which a loop is said not to follow
@@ -166,156 +166,141 @@ def follow(
 def _follow(loops, surfaces, lifts_nm, rngs) -> list[Topograph]:
     """Up to as many scans as there are lanes."""
     points, cycles = surfaces[0].points, loops[0].cycles_per_point
-    lifts = [np.broadcast_to(np.float32(lift), points) for lift in lifts_nm]
-    state = np.zeros((START // LANES + 1, LANES))
-    for lane, (loop, surface) in enumerate(zip(loops, surfaces, strict=True)):
-        state[:, lane] = _begin(loop, surface, float(lifts[lane][0]))
-    state[:, len(loops) :] = state[:, :1]  # idle lanes repeat the first scan
-    both = list(zip(loops, rngs, strict=True))
-    height, current = np.empty((2, len(loops), points), np.float32)
+    above = rows(6 * len(loops), points, np.float32)
+    given = np.zeros((V // LANES, LANES), np.float32)
+    starts = np.empty(len(loops))
+    for lane, (loop, surface, lift_nm) in enumerate(zip(loops, surfaces, lifts_nm, strict=True)):
+        lift = np.broadcast_to(np.asarray(lift_nm, np.float64), points)
+        starts[lane] = start = _start_nm(loop, surface, lift[0])
+        middle, half = surface.middle_and_half_nm
+        np.subtract(surface.coefficients[0], math.log(loop.setpoint_nA), out=above[6 * lane])
+        above[6 * lane + 1 : 6 * lane + 5] = surface.coefficients[1:]
+        np.multiply(start - middle - lift, 1 / half, out=above[6 * lane + 5], casting="same_kind")
+        given[:, lane] = _given(loop, half)
+    given[:, len(loops) :] = given[:, :1]  # idle lanes repeat the first scan
+    noises, states = [loop.noise for loop in loops], streams(rngs)
+    height, current = (rows(len(loops), points, np.float32) for _ in range(2))
     met = _run(
-        _side_by_side([row for surface in surfaces for row in surface.coefficients]),
-        _side_by_side(lifts),
-        _side_by_side([loop.noise.white(rng, points * cycles) for loop, rng in both]),
-        _side_by_side([loop.noise.slow(rng, points) for loop, rng in both]),
-        *(state, loops[0].window_cycles, cycles, loops[0].logarithmic, height, current),
+        *(above, slow(noises, states, points).ravel(), states, given, height, current),
+        *(loops[0].window_cycles, cycles, loops[0].logarithmic),
+        any(noise.is_white for noise in noises),
     )
     return [
         Topograph(
-            height[lane],
-            np.float32(loop.setpoint_nA) * current[lane],
+            height[lane] + np.float32(starts[lane] / loop.piezo.alpha),
+            current[lane] * np.float32(loop.setpoint_nA),
             _fault(loop, surfaces[lane], *met[:, lane] / (points * cycles)),
         )
         for lane, loop in enumerate(loops)
     ]
 
 
-def _side_by_side(rows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Stacked with a gap, since rows a power of two apart would fight for the same cache lines."""
-    stacked = np.empty((len(rows), rows[0].size + 16), np.float32)[:, :-16]
-    for place, row in zip(stacked, rows, strict=True):
-        place[:] = row
-    return stacked
-
-
-def _begin(loop: Loop, surface: LogCurrent, lift_nm: float) -> tuple[float, ...]:
-    """What `_run` keeps in a lane, with the tip settled above the first point."""
+def _start_nm(loop: Loop, surface: LogCurrent, lift_nm: float) -> float:
+    """Where the tip is once it has settled above the first point, nm."""
     first = LogCurrent(surface.coefficients[:, :1], surface.range_nm)
-    start = float(first.heights_nm(loop.setpoint_nA)[0]) + lift_nm
-    piezo, setpoint = loop.piezo, loop.setpoint_nA
+    return float(first.heights_nm(loop.setpoint_nA, extended=True)[0]) + float(lift_nm)
+
+
+def _given(loop: Loop, half_nm: float) -> tuple[float, ...]:
+    """What `_run` is told of a loop; heights on the surface in units of half its range."""
+    piezo, noise, setpoint = loop.piezo, loop.noise, loop.setpoint_nA
     return (
-        *(*loop.gains_nm, loop.longest_step_nm, math.log(setpoint)),
-        *(
-            (loop.noise.shot_nA(setpoint) / setpoint) ** 2,
-            (loop.noise.amplifier_nA / setpoint) ** 2,
-        ),
-        *surface.middle_and_half_nm,
-        *(piezo.alpha, piezo.beta, piezo.A, piezo.B_per_nm, piezo.C_per_nm),
-        start / piezo.alpha,
+        *(*loop.gains_nm, loop.longest_step_nm),
+        *((noise.shot_nA(setpoint) / setpoint) ** 2, (noise.amplifier_nA / setpoint) ** 2),
+        *(piezo.alpha / half_nm, piezo.beta / half_nm, piezo.A, piezo.B_per_nm, piezo.C_per_nm),
     )
 
 
 # Where `_run` keeps what a lane holds: what it is given, what it remembers, what it meets.
-KP, KI, KD, LONGEST, GOAL, SHOT, AMPLIFIER, MIDDLE, HALF, ALPHA, BETA, A, B, C, START = (
-    LANES * row for row in range(15)
-)
-(
-    V,
-    H,
-    SUM,
-    BEFORE,
-    RATIO,
-    LIMITED,
-    SQUARES,
-    LOST,
-    RAISED,
-    SLOW,
-    C0,
-    C1,
-    C2,
-    C3,
-    C4,
-    PAST,
-    NORMAL,
-    END,
-) = (LANES * row for row in range(15, 33))
+KP, KI, KD, LONGEST, SHOT, AMPLIFIER, ALPHA, BETA, A, B, C = (LANES * row for row in range(11))
+V, H, SUM, BEFORE, LIMITED, SQUARES, LOST, RATIO = (LANES * row for row in range(11, 19))
+C0, C1, C2, C3, C4, ABOVE, SLOW, PAST, NORMAL, END = (LANES * row for row in range(19, 29))
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _exp(x):
-    """To 1e-4 for |x| up to 3.5, and, unlike that of the C library, in all lanes at once."""
-    y = x / 16.0
-    y = 1.0 + y * (1.0 + y * (0.5 + y * (1.0 / 6.0 + y * (1.0 / 24.0))))
-    y *= y
-    y *= y
+    """To 4e-5 for |x| up to 3.5, and, unlike that of the C library, in all lanes at once."""
+    real = type(x)
+    y = x * real(1 / 4)
+    t = y * y
+    high = real(1 / 24) + y * real(1 / 120) + t * (real(1 / 720) + y * real(1 / 5040))
+    y = (real(1) + y) + t * (real(1 / 2) + y * real(1 / 6)) + t * t * high
     y *= y
     return y * y
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _log1p(x):
-    """For x > -0.9, to 2e-5 below |x| = 0.5: the series of 2 artanh(x / (2 + x))."""
-    s = x / (2.0 + x)
-    t = s * s
-    return 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * (0.2 + t * (1.0 / 7.0))))
-
-
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "arcp", "nsz"})
-def _run(log_i, lift, white, slow, given, window, cycles, logarithmic, height, current):
+def _run(above, slow, states, given, height, current, window, cycles, logarithmic, noisy):
     # One flat array with offsets that the compiler knows: else it must fear that arrays overlap,
-    # and takes one lane at a time, ten times slower.
-    m = np.zeros(END)
-    m[: given.size] = given.ravel()
-    m[V:H] = m[START:V]
-    errors, normal = np.zeros(window * LANES), np.zeros(cycles * LANES)
-    scans, points = lift.shape
+    # and takes one lane at a time, ten times slower. Within a cycle each step waits for the one
+    # before: sums are split so that what is known beforehand is added up beforehand.
+    f4 = np.float32
+    span = f4(AMPLIFIER_SPAN)
+    m = np.zeros(END, np.float32)
+    m[:V] = given.ravel()
+    block = np.zeros(6 * BLOCK * LANES, np.float32)
+    commands = np.zeros(BLOCK * LANES, np.float32)
+    ratios = np.zeros_like(commands)
+    errors = np.zeros(window * LANES, np.float32)
+    normal = np.zeros((cycles + cycles % 2) * LANES, np.float32)
+    met = np.zeros((3, LANES))
+    scans, points = height.shape
     oldest = 0
-    for point in range(points):
-        for i in range(LANES):
-            scan = i if i < scans else 0
-            m[RAISED + i], m[SLOW + i] = lift[scan, point], slow[scan, point]
-            m[C0 + i], m[C1 + i] = log_i[5 * scan, point], log_i[5 * scan + 1, point]
-            m[C2 + i], m[C3 + i] = log_i[5 * scan + 2, point], log_i[5 * scan + 3, point]
-            m[C4 + i] = log_i[5 * scan + 4, point]
-            for cycle in range(cycles):
-                normal[cycle * LANES + i] = white[scan, point * cycles + cycle]
-        for cycle in range(cycles):
-            m[PAST:NORMAL] = errors[oldest : oldest + LANES]
-            m[NORMAL:END] = normal[cycle * LANES : (cycle + 1) * LANES]
+    for begin in range(0, points, BLOCK):
+        size = min(BLOCK, points - begin)
+        for row in range(6):
             for i in range(LANES):
-                z = m[ALPHA + i] * m[V + i] + m[BETA + i] * m[H + i] - m[RAISED + i]
-                u = (z - m[MIDDLE + i]) / m[HALF + i]
-                w = min(max(u, -1.0), 1.0)
-                m[LOST + i] += 1.0 if u != w else 0.0
-                within = m[C2 + i] + w * (m[C3 + i] + w * m[C4 + i])
-                within = m[C0 + i] + w * (m[C1 + i] + w * within)
-                ln = within + (m[C1 + i] + m[C3 + i]) * (u - w) - m[GOAL + i]
-                ln = min(max(ln, -AMPLIFIER_SPAN), AMPLIFIER_SPAN)
+                scan = i if i < scans else 0
+                for p in range(size):
+                    block[(row * BLOCK + p) * LANES + i] = above[6 * scan + row, begin + p]
+        for p in range(size):
+            for row in range(6):
+                move(m, C0 + LANES * row, block, (row * BLOCK + p) * LANES)
+            move(m, SLOW, slow, (begin + p) * LANES)
+            if noisy:
+                draw(states, normal)
+            for cycle in range(cycles):
+                move(m, PAST, errors, LANES * oldest)
+                move(m, NORMAL, normal, LANES * cycle)
+                for i in range(LANES):
+                    u = m[ALPHA + i] * m[V + i] + m[ABOVE + i] + m[BETA + i] * m[H + i]
+                    w = min(max(u, f4(-1)), f4(1))
+                    m[LOST + i] += f4(1) if u != w else f4(0)
+                    ln = m[C0 + i] + w * m[C1 + i] + (m[C1 + i] + m[C3 + i]) * (u - w)
+                    ln += w * w * (m[C2 + i] + w * m[C3 + i] + w * w * m[C4 + i])
+                    ln = min(max(ln, -span), span)
 
-                root = _exp(0.5 * ln)
-                ratio = root * root  # I / I0
-                noise = math.sqrt(m[SHOT + i] * ratio + m[AMPLIFIER + i]) / ratio
-                noise = max(noise * m[NORMAL + i] + m[SLOW + i], -0.9)
-                m[RATIO + i] = ratio * (1.0 + noise)
-                error = ln + _log1p(noise) if logarithmic else m[RATIO + i] - 1.0
+                    root = _exp(f4(-0.5) * ln)
+                    inverse = root * root  # I0 / I
+                    noise = f4(math.sqrt(m[SHOT + i] + m[AMPLIFIER + i] * inverse)) * root
+                    noise = max(noise * m[NORMAL + i] + m[SLOW + i], f4(-0.9))
+                    m[RATIO + i] = (f4(1) + noise) / inverse
+                    error = ln + log1p(noise) if logarithmic else m[RATIO + i] - f4(1)
 
-                total = m[SUM + i] + error - m[PAST + i]
-                step = m[KP + i] * error + m[KI + i] * total + m[KD + i] * (error - m[BEFORE + i])
-                bounded = min(max(step, -m[LONGEST + i]), m[LONGEST + i])
-                over = step != bounded
-                m[LIMITED + i] += 1.0 if over else 0.0
-                m[SUM + i] = total - error if over else total
-                m[PAST + i] = 0.0 if over else error
-                m[BEFORE + i] = error
-                m[SQUARES + i] += error * error
-                m[H + i] = bouc_wen_step(m[H + i], bounded, m[A + i], m[B + i], m[C + i])
-                m[V + i] += bounded
-            errors[oldest : oldest + LANES] = m[PAST:NORMAL]
-            oldest = (oldest + LANES) % errors.size
-        for lane in range(scans):
-            height[lane, point] = m[V + lane]
-            current[lane, point] = m[RATIO + lane]
-    return m[LIMITED:RAISED].reshape(3, LANES)
+                    rest = m[SUM + i] - m[PAST + i]
+                    step = m[KI + i] * rest - m[KD + i] * m[BEFORE + i]
+                    step += (m[KP + i] + m[KI + i] + m[KD + i]) * error
+                    bounded = min(max(step, -m[LONGEST + i]), m[LONGEST + i])
+                    over = step != bounded
+                    m[LIMITED + i] += f4(1) if over else f4(0)
+                    m[SUM + i] = rest if over else rest + error
+                    m[PAST + i] = f4(0) if over else error
+                    m[BEFORE + i] = error
+                    m[SQUARES + i] += error * error
+                    m[H + i] = bouc_wen_step(m[H + i], bounded, m[A + i], m[B + i], m[C + i])
+                    m[V + i] += bounded
+                move(errors, LANES * oldest, m, PAST)
+                oldest = oldest + 1 if oldest + 1 < window else 0
+            for i in range(LANES):  # a point at a time: single precision cannot count to 2^25
+                met[0, i] += m[LIMITED + i]
+                met[1, i] += m[SQUARES + i]
+                met[2, i] += m[LOST + i]
+                m[LIMITED + i], m[SQUARES + i], m[LOST + i] = f4(0), f4(0), f4(0)
+            move(commands, LANES * p, m, V)
+            move(ratios, LANES * p, m, RATIO)
+        scatter(commands, height, begin)
+        scatter(ratios, current, begin)
+    return met
 
 
 def _fault(

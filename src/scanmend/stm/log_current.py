@@ -1,8 +1,13 @@
-"""The current above the points of a path, as a feedback loop needs it: quickly, at any height."""
+"""The current above the points of a path, as a feedback loop needs it: quickly, at any height.
+
+A current that is known on a few planes over a grid becomes a polynomial in z above each of the
+grid's points, and the coefficients become cubic splines over the grid, for wherever the tip goes.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +15,12 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SimulationError
-from .piezo import Array
+from .piezo import Array, Track
 
-DEGREE = 4  #: of the polynomials: within 0.3 nm, ln I is known to 3e-6 nm of height
+DEGREE = 4  #: of the polynomials: within 0.3 nm, ln I is known to 1e-6 nm of height; 0.4 nm, 5e-6
+LEAST_GRID = 4  #: points along each axis of a grid that a cubic spline goes through
+
+_LANES = 8  # the coefficients of a point fill one register
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,24 +53,69 @@ class LogCurrent:
             raise SimulationError(f"a range ascends, got {self.range_nm} nm")
 
     @classmethod
-    def fit(cls, z_nm: ArrayLike, log_current: NDArray[np.floating]) -> LogCurrent:
+    def fit(
+        cls,
+        z_nm: ArrayLike,
+        log_current: NDArray[np.floating],
+        range_nm: tuple[float, float] | None = None,
+    ) -> LogCurrent:
         """Least squares through ln(I / nA), of shape (heights, points), at 5 heights or more.
+
+        The range is that of the heights, if none is given.
 
         Raises:
             SimulationError: There are fewer heights, or a current is not positive and finite.
         """
-        z = np.asarray(z_nm, np.float64)
-        if z.size <= DEGREE or len(log_current) != z.size:
-            raise SimulationError(
-                f"a polynomial needs currents at {DEGREE + 1} heights or more, "
-                f"got {len(log_current)} at {z.size}"
-            )
+        solve, span = _solution(z_nm, len(log_current), range_nm)
         if not np.isfinite(log_current).all():
             raise SimulationError("the logarithm of a current must be finite: give |I|, above 0")
-        span = float(z.min()), float(z.max())
-        u = (z - sum(span) / 2) / ((span[1] - span[0]) / 2)
-        solve = np.linalg.pinv(np.vander(u, DEGREE + 1, increasing=True))
         return cls((solve.astype(log_current.dtype) @ log_current).astype(np.float32), span)
+
+    @classmethod
+    def along(
+        cls,
+        track: Track,
+        x_nm: Array,
+        y_nm: Array,
+        z_nm: ArrayLike,
+        current_nA: NDArray[np.floating],
+        range_nm: tuple[float, float] | None = None,
+    ) -> LogCurrent:
+        """Above the points of a track, from the current on planes over a regular grid.
+
+        Args:
+            track: Where the tip goes.
+            x_nm: Of the grid's columns, evenly spaced, nm; shape (columns,).
+            y_nm: Of its rows, evenly spaced, nm; shape (rows,).
+            z_nm: Heights of the planes, best those of `planes_within`, nm; shape (planes,).
+            current_nA: Of any sign, nA; shape (planes, rows, columns). What is less than the
+                rounding of the greatest in its plane counts as that.
+            range_nm: Of heights; that of the planes if not given.
+
+        Raises:
+            SimulationError: The track leaves the grid, too few points or planes, a current that is
+                not finite.
+        """
+        solve, span = _solution(z_nm, len(current_nA), range_nm)
+        if current_nA.shape[1:] != (len(y_nm), len(x_nm)) or min(len(y_nm), len(x_nm)) < LEAST_GRID:
+            raise SimulationError(
+                f"a grid of {len(y_nm)}x{len(x_nm)} points does not fit currents of shape "
+                f"{current_nA.shape}, or has fewer than {LEAST_GRID} along an axis"
+            )
+        at_x, at_y = (
+            _on_axis(position, axis, name)
+            for position, axis, name in ((track.x_nm, x_nm, "x"), (track.y_nm, y_nm, "y"))
+        )
+        logs = np.abs(current_nA)
+        most = logs.max((1, 2), keepdims=True)
+        if not np.isfinite(most).all():
+            raise SimulationError("currents must be finite: NaN or infinity on a plane")
+        limits = np.finfo(logs.dtype)
+        np.log(np.maximum(logs, np.maximum(limits.eps * most, limits.tiny), out=logs), out=logs)
+        lanes = np.zeros((len(logs), _LANES), np.float32)
+        lanes[:, : DEGREE + 1] = solve.T
+        splines = _splines(logs.astype(np.float32, copy=False), lanes)
+        return cls(_along(splines.ravel(), len(y_nm) + 2, at_x, at_y), span)
 
     @property
     def points(self) -> int:
@@ -75,6 +128,14 @@ class LogCurrent:
         low, high = self.range_nm
         return (low + high) / 2, (high - low) / 2
 
+    def split(self, first: int) -> tuple[LogCurrent, LogCurrent]:
+        """The `first` so many points, and the others."""
+        one, other = (
+            np.ascontiguousarray(self.coefficients[:, :first]),
+            self.coefficients[:, first:],
+        )
+        return LogCurrent(one, self.range_nm), LogCurrent(other, self.range_nm)
+
     def at(self, z_nm: ArrayLike) -> Array:
         """ln(I / nA) at heights of shape () or (points,); shape (points,)."""
         middle, half = self.middle_and_half_nm
@@ -84,39 +145,235 @@ class LogCurrent:
         within = c0 + inside * (c1 + inside * (c2 + inside * (c3 + inside * c4)))
         return within + (c1 + c3) * (u - inside)
 
-    def heights_nm(self, setpoint_nA: float) -> Array:
-        """The constant-current topograph, nm; shape (points,). An ideal loop gives it.
-
-        Raises:
-            SimulationError: Some point has no such current in the range.
-        """
+    def out_of_reach(self, setpoint_nA: float) -> NDArray[np.intp]:
+        """Points where no height of the range has such a current."""
         goal = math.log(setpoint_nA)
         near, far = (self.at(z) for z in self.range_nm)
-        missed = np.flatnonzero((near < goal) | (far > goal))
-        if missed.size:
-            span = np.exp([far[missed[0]], near[missed[0]]])
+        return np.flatnonzero((near < goal) | (far > goal))
+
+    def heights_nm(self, setpoint_nA: float, extended: bool = False) -> Array:
+        """The constant-current topograph, nm; shape (points,). An ideal loop gives it.
+
+        Args:
+            setpoint_nA: Magnitude of the current, nA.
+            extended: Whether the setpoint may be reached beyond the range, straight on.
+
+        Raises:
+            SimulationError: Some point has no such current in the range, and that is not enough.
+        """
+        missed = self.out_of_reach(setpoint_nA)
+        if missed.size and not extended:
+            far, near = (np.exp(self.at(z)[missed[0]]) for z in self.range_nm[::-1])
             raise SimulationError(
                 f"a setpoint of {setpoint_nA:.4g} nA cannot be reached at {missed.size} of "
-                f"{self.points} points; at point {missed[0]} there are {span[0]:.3g} to "
-                f"{span[1]:.3g} nA from z = {self.range_nm[1]:.4g} down to {self.range_nm[0]:.4g} "
-                "nm: change the setpoint or the range"
+                f"{self.points} points; at point {missed[0]} there are {far:.3g} to {near:.3g} nA "
+                f"from z = {self.range_nm[1]:.4g} down to {self.range_nm[0]:.4g} nm: change the "
+                "setpoint or the range"
             )
         middle, half = self.middle_and_half_nm
-        return middle + half * _crossings(self.coefficients, goal)
+        found = _crossings(self.coefficients, math.log(setpoint_nA)).astype(np.float64)
+        if missed.size:
+            _, c1, _, c3, _ = self.coefficients[:, missed]
+            near, far = (self.at(z)[missed] for z in self.range_nm)
+            goal = math.log(setpoint_nA)
+            left = np.where(near < goal, goal - near, goal - far)
+            found[missed] = np.where(near < goal, -1.0, 1.0) + left / (c1 + c3)
+        return middle + half * found
+
+
+def planes_within(range_nm: tuple[float, float], count: int = DEGREE + 1) -> Array:
+    """Heights from which ln I is best known within a range (Chebyshev's), nm; shape (count,)."""
+    middle, half = sum(range_nm) / 2, (range_nm[1] - range_nm[0]) / 2
+    return middle - half * np.cos(math.pi * (np.arange(count) + 0.5) / count)
+
+
+def axes_over(tracks: Iterable[Track], pitch_nm: float) -> tuple[Array, Array]:
+    """The x and the y of the least regular grid of some pitch on which all tracks lie, nm.
+
+    `pitch_nm` of a third of the shortest period of the surface is fine enough.
+    """
+    corners = np.array(
+        [[f(track.x_nm), f(track.y_nm)] for track in tracks for f in (np.min, np.max)]
+    )
+    low, high = corners.min(0), corners.max(0)
+    counts = np.maximum(np.ceil((high - low) / pitch_nm).astype(int) + 1, LEAST_GRID)
+    starts = (low + high - pitch_nm * (counts - 1)) / 2
+    x_nm, y_nm = (a + pitch_nm * np.arange(n) for a, n in zip(starts, counts, strict=True))
+    return x_nm, y_nm
+
+
+def _solution(
+    z_nm: ArrayLike, given: int, range_nm: tuple[float, float] | None
+) -> tuple[Array, tuple[float, float]]:
+    """What ln I at heights is to be multiplied by for coefficients, (5, heights), and the range."""
+    z = np.asarray(z_nm, np.float64)
+    if z.size <= DEGREE or given != z.size:
+        raise SimulationError(
+            f"a polynomial needs currents at {DEGREE + 1} heights or more, got {given} at {z.size}"
+        )
+    span = range_nm or (float(z.min()), float(z.max()))
+    u = (z - sum(span) / 2) / ((span[1] - span[0]) / 2)
+    powers: Array = np.vander(u, DEGREE + 1, increasing=True)
+    return np.linalg.solve(powers.T @ powers, powers.T).astype(np.float64), span
+
+
+def _on_axis(positions_nm: Array, axis_nm: Array, name: str) -> Array:
+    """Positions in steps of an axis from its beginning; what is beyond by rounding is put on it."""
+    step = (axis_nm[-1] - axis_nm[0]) / (len(axis_nm) - 1)
+    at = (positions_nm - axis_nm[0]) / step
+    low, high = at.min(), at.max()
+    beyond = max(-low, high - (len(axis_nm) - 1))
+    if not beyond < 1e-6:
+        raise SimulationError(
+            f"the tip strays {beyond * step:.3g} nm beyond the grid, which has {name} from "
+            f"{axis_nm[0]:.4g} to {axis_nm[-1]:.4g} nm, where the track has "
+            f"{positions_nm.min():.4g} to {positions_nm.max():.4g} nm: make the grid with "
+            "axes_over(tracks, pitch_nm)"
+        )
+    return at
 
 
 @njit(cache=True, nogil=True)
+def _splines(logs, solve):
+    """Coefficients of cubic B-splines through polynomials' coefficients at each point of a grid.
+
+    Args:
+        logs: ln I; shape (planes, rows, columns).
+        solve: What makes them coefficients; shape (planes, lanes).
+
+    Returns:
+        Shape (columns + 2, rows + 2, lanes): from one before the first point to one after the last.
+    """
+    planes, rows, columns = logs.shape
+    lanes = solve.shape[1]
+    polynomials = np.dot(logs.reshape(planes, rows * columns).T, solve)
+    down = np.empty((rows + 2, columns, lanes), np.float32)
+    _spline(polynomials.reshape(rows, columns * lanes), down.reshape(rows + 2, columns * lanes))
+    turned = np.empty((columns, rows + 2, lanes), np.float32)
+    for column in range(columns):
+        for row in range(rows + 2):
+            for lane in range(lanes):
+                turned[column, row, lane] = down[row, column, lane]
+    found = np.empty((columns + 2, rows + 2, lanes), np.float32)
+    width = (rows + 2) * lanes
+    _spline(turned.reshape(columns, width), found.reshape(columns + 2, width))
+    return found
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _spline(f, c):
+    """Solves c[i] + 4 c[i+1] + c[i+2] = 6 f[i], the ends by "not a knot"; f (n, m), c (n + 2, m).
+
+    That the third derivative does not jump at the second point gives 6 c[2] = 8 f[1] - f[0] - f[2].
+    """
+    n, m = f.shape
+    six, four = np.float32(6), np.float32(4)
+    for k in range(m):
+        c[2, k] = (np.float32(8) * f[1, k] - f[0, k] - f[2, k]) / six
+    for k in range(m):
+        c[n - 1, k] = (np.float32(8) * f[n - 2, k] - f[n - 1, k] - f[n - 3, k]) / six
+    factors = np.zeros(n + 2, np.float32)
+    for i in range(3, n - 1):
+        factors[i] = 1 / (four - factors[i - 1])
+        for k in range(m):
+            c[i, k] = (six * f[i - 1, k] - c[i - 1, k]) * factors[i]
+    for i in range(n - 2, 2, -1):
+        for k in range(m):
+            c[i, k] -= factors[i] * c[i + 1, k]
+    for k in range(m):
+        c[1, k] = six * f[1, k] - four * c[2, k] - c[3, k]
+    for k in range(m):
+        c[0, k] = six * f[0, k] - four * c[1, k] - c[2, k]
+    for k in range(m):
+        c[n, k] = six * f[n - 2, k] - four * c[n - 1, k] - c[n - 2, k]
+    for k in range(m):
+        c[n + 1, k] = six * f[n - 1, k] - four * c[n, k] - c[n - 1, k]
+
+
+@njit(cache=True, nogil=True)
+def _along(splines, rows, at_x, at_y):
+    """Splines, as one row of numbers, at points given in steps of the grid; (5, points), float32.
+
+    Block by block, in loops simple enough for SIMD: over the points, but for the sum itself.
+    """
+    pitch, size = rows * _LANES, 64
+    columns = splines.size // pitch
+    found = np.empty((DEGREE + 1, at_x.size), np.float32)
+    parts, w = np.zeros((2, size), np.float32), np.empty((8, size), np.float32)
+    cells, sums = np.empty((2, size), np.int64), np.empty((size, _LANES), np.float32)
+    for first in range(0, at_x.size, size):
+        count = min(size, at_x.size - first)
+        for axis, at, last in ((0, at_x, columns - 4), (1, at_y, rows - 4)):
+            part, cell, here = parts[axis], cells[axis], at[first : first + count]
+            for i in range(count):
+                cell[i] = min(max(int(here[i]), 0), last)
+            for i in range(count):
+                part[i] = here[i] - cell[i]
+        _weights(parts[0], w[:4])
+        _weights(parts[1], w[4:])
+        for i in range(count):
+            at = cells[0, i] * pitch + cells[1, i] * _LANES
+            _taps(
+                *(sums[i], splines[at:], splines[at + pitch :]),
+                *(splines[at + 2 * pitch :], splines[at + 3 * pitch :]),
+                *(w[0, i], w[1, i], w[2, i], w[3, i], w[4, i], w[5, i], w[6, i], w[7, i]),
+                pitch // rows,
+            )
+        for i in range(count):
+            for k in range(DEGREE + 1):
+                found[k, first + i] = sums[i, k]
+    return found
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _taps(out, a, b, c, d, p0, p1, p2, p3, q0, q1, q2, q3, lanes):
+    """Four times four coefficients of each lane, weighted; how many lanes is hidden, for SIMD."""
+    for k in range(lanes):
+        i, j, m = k + _LANES, k + 2 * _LANES, k + 3 * _LANES
+        out[k] = (
+            p0 * (q0 * a[k] + q1 * a[i] + q2 * a[j] + q3 * a[m])
+            + p1 * (q0 * b[k] + q1 * b[i] + q2 * b[j] + q3 * b[m])
+            + p2 * (q0 * c[k] + q1 * c[i] + q2 * c[j] + q3 * c[m])
+            + p3 * (q0 * d[k] + q1 * d[i] + q2 * d[j] + q3 * d[m])
+        )
+
+
+@njit(cache=True, nogil=True)
+def _weights(parts, weights):
+    """Of the four cubic B-splines at parts of a step; shapes (points,) and (4, points)."""
+    one, two, three, four = np.float32(1), np.float32(2), np.float32(3), np.float32(4)
+    sixth = np.float32(1 / 6)
+    first, second, third, last = weights[0], weights[1], weights[2], weights[3]
+    for i in range(parts.size):
+        s = one - parts[i]
+        first[i] = sixth * s * s * s
+    for i in range(parts.size):
+        t = parts[i]
+        second[i] = sixth * (four - three * t * t * (two - t))
+    for i in range(parts.size):
+        s = one - parts[i]
+        third[i] = sixth * (four - three * s * s * (two - s))
+    for i in range(parts.size):
+        t = parts[i]
+        last[i] = sixth * t * t * t
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _crossings(coefficients, goal):
-    """The u of each point where its polynomial, above the goal at -1, falls below: bisection."""
-    found = np.empty(coefficients.shape[1])
-    for point in range(found.size):
-        c = coefficients[:, point].astype(np.float64)
-        low, high = -1.0, 1.0
-        for _ in range(40):
-            u = (low + high) / 2
-            if c[0] + u * (c[1] + u * (c[2] + u * (c[3] + u * c[4]))) < goal:
-                high = u
-            else:
-                low = u
-        found[point] = (low + high) / 2
+    """The u of each point where its polynomial, falling from above the goal, meets it.
+
+    By Newton's method from the chord; ln I is nearly straight, and 5 steps are more than it takes.
+    All points take each step together, in SIMD.
+    """
+    c0, c1, c2, c3, c4 = coefficients
+    two, three, four, one = np.float32(2), np.float32(3), np.float32(4), np.float32(1)
+    found = np.empty(c0.size, np.float32)
+    for i in range(c0.size):
+        found[i] = (np.float32(goal) - c0[i] - c2[i] - c4[i]) / (c1[i] + c3[i])
+    for _ in range(5):
+        for i in range(c0.size):
+            u = found[i]
+            value = c0[i] - np.float32(goal) + u * (c1[i] + u * (c2[i] + u * (c3[i] + u * c4[i])))
+            slope = c1[i] + u * (two * c2[i] + u * (three * c3[i] + u * four * c4[i]))
+            found[i] = min(max(u - value / slope, -one), one)
     return found

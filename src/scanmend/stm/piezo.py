@@ -1,4 +1,4 @@
-r"""Where the tip really is: raster, creep, drift, hysteresis and tilt.
+r"""Where the tip really is: creep, drift, hysteresis and tilt.
 
 The electronics command a position V(t), in nm by the calibration of the scanner. The tip is at
 
@@ -18,129 +18,31 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..errors import SimulationError
+from .lanes import BLOCK, LANES, draw, move, rows, scatter, streams
+from .raster import Array, Raster, Track
 
-Array = NDArray[np.float64]
 Vector = tuple[float, float, float]
 
-CORNERS = ("top left", "top right", "bottom left", "bottom right")
 STILL: Vector = (0.0, 0.0, 0.0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Track:
-    """The tip's way over the sample, in the order of time; all of shape (points,).
-
-    Attributes:
-        time_s: Since the scan began, s.
-        x_nm, y_nm: Where the tip is above the sample, nm.
-        lift_nm: How much nearer than in a perfect microscope the sample is to the tip, nm.
-    """
-
-    time_s: Array
-    x_nm: Array
-    y_nm: Array
-    lift_nm: Array
-
-
-@dataclass(frozen=True, slots=True)
-class Raster:
-    """The commanded path: each line there (trace) and back (retrace), then on to the next.
-
-    Attributes:
-        shape: Rows and columns.
-        size_nm: Height and width of the frame, nm.
-        line_s: Time for a line in one direction, s.
-        fast_axis: "x", lines along rows, or "y", lines along columns.
-        begins: The corner of the first point: one of `CORNERS`.
-        angle_deg: By which the frame is turned about its centre, clockwise as displayed, degrees.
-        centre_nm: Of the frame, (x, y), nm.
-
-    Raises:
-        SimulationError: No pixels, no size, no time, or an axis or a corner that there is not.
-    """
-
-    shape: tuple[int, int]
-    size_nm: tuple[float, float]
-    line_s: float = 0.5
-    fast_axis: str = "x"
-    begins: str = "top left"
-    angle_deg: float = 0.0
-    centre_nm: tuple[float, float] = (0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        if min(self.shape) < 1:
-            raise SimulationError(f"a raster needs rows and columns, got {self.shape}")
-        if not all(0 < size < math.inf for size in (*self.size_nm, self.line_s)):
-            raise SimulationError(
-                f"the size and the time of a line must be positive, got {self.size_nm} nm "
-                f"and {self.line_s} s"
-            )
-        if self.fast_axis not in ("x", "y"):
-            raise SimulationError(f"the fast axis is 'x' or 'y', got {self.fast_axis!r}")
-        if self.begins not in CORNERS:
-            raise SimulationError(f"a scan begins {', '.join(CORNERS)}, got {self.begins!r}")
-        if not np.isfinite([self.angle_deg, *self.centre_nm]).all():
-            raise SimulationError(
-                f"the angle and the centre must be finite, got {self.angle_deg} degrees "
-                f"and {self.centre_nm} nm"
-            )
-
-    @property
-    def dwell_s(self) -> float:
-        """Time at a point, s."""
-        return self.line_s / self.shape[self.fast_axis == "x"]
-
-    def order(self) -> NDArray[np.intp]:
-        """The pixel (row times columns + column) of each point; shape (lines, 2, pixels)."""
-        pixels = np.arange(math.prod(self.shape)).reshape(self.shape)
-        if self.begins.startswith("bottom"):
-            pixels = pixels[::-1]
-        if self.begins.endswith("right"):
-            pixels = pixels[:, ::-1]
-        if self.fast_axis == "y":
-            pixels = pixels.T
-        return np.stack([pixels, pixels[:, ::-1]], axis=1)
-
-    def images(self, values: NDArray) -> tuple[NDArray, NDArray]:
-        """Trace and retrace, of shape (rows, columns), of `values` of shape (points,)."""
-        order = self.order()
-        trace, retrace = np.empty((2, order.size // 2), values.dtype)
-        there, back = values.reshape(order.shape).swapaxes(0, 1)
-        trace[order[:, 0]], retrace[order[:, 1]] = there, back
-        return trace.reshape(self.shape), retrace.reshape(self.shape)
-
-    def track(self) -> Track:
-        """Where a perfect microscope has its tip: at the middle of one pixel after another."""
-        rows, columns = self.shape
-        height, width = self.size_nm
-        row, column = np.divmod(self.order().ravel(), columns)
-        x = ((column + 0.5) / columns - 0.5) * width
-        y = ((row + 0.5) / rows - 0.5) * height
-        c, s = math.cos(math.radians(self.angle_deg)), math.sin(math.radians(self.angle_deg))
-        (x0, y0), time = self.centre_nm, np.arange(1.0, x.size + 1) * self.dwell_s
-        return Track(time, x0 + c * x - s * y, y0 + s * x + c * y, np.zeros_like(x))
 
 
 @dataclass(frozen=True, slots=True)
 class Creep:
-    r"""The slow rest of the motion to the frame: :math:`\gamma \ln(t / t_0)`.
+    r"""The slow rest of the motion to the frame: :math:`\gamma \ln(t / t_0)`, t0 the first point.
 
     Attributes:
         per_efold_nm: :math:`\gamma`, the way while the time grows e-fold, nm.
     """
 
     per_efold_nm: Vector = STILL
-
-    def displacement_nm(self, time_s: Array) -> Array:
-        """From where the tip was at the first of the times, t0; shape (points, 3)."""
-        return np.log(time_s / time_s[0])[:, None] * np.array(self.per_efold_nm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +57,6 @@ class Drift:
 
     velocity_nm_per_s: Vector = STILL
     walk_nm_per_sqrt_s: Vector = STILL
-
-    def displacement_nm(self, time_s: Array, rng: np.random.Generator) -> Array:
-        """From where the tip was at the time 0; shape (points, 3)."""
-        way = time_s[:, None] * np.array(self.velocity_nm_per_s)
-        if any(self.walk_nm_per_sqrt_s):
-            spread = np.sqrt(np.diff(time_s, prepend=0.0))[:, None] * self.walk_nm_per_sqrt_s
-            way += np.cumsum(spread * rng.standard_normal(way.shape), axis=0)
-        return way
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +107,7 @@ class BoucWen:
 
     def memory_nm(self, command_nm: ArrayLike) -> Array:
         """H after each of the commands, of shape (points,), from H = 0 at V = 0, nm."""
-        command = np.asarray(command_nm, np.float64)
-        return _memory(command, self.A, self.B_per_nm, self.C_per_nm)
+        return _memories(np.asarray(command_nm, np.float64), _curves([self]))[:, 0]
 
     def response_nm(self, command_nm: Array) -> Array:
         """Where the piezo goes on commands, of shape (points,), that began at 0, nm."""
@@ -224,34 +117,49 @@ class BoucWen:
 
 
 FAITHFUL = BoucWen()  #: a piezo without hysteresis
+LONGEST = 0.25  #: step of the integration, as a part of the way on which H saturates
+
+
+def _curves(piezos: Sequence[BoucWen]) -> Array:
+    """A, B and C of lanes, shape (3, `LANES`); idle ones repeat the first."""
+    idle = [piezos[0]] * (LANES - len(piezos))
+    return np.array([(p.A, p.B_per_nm, p.C_per_nm) for p in (*piezos, *idle)]).T
 
 
 @njit(cache=True, nogil=True, inline="always")
 def bouc_wen_step(h, dv, a, b, c):
     """H after the command went on by `dv`: one step of the classical Runge-Kutta method."""
-    way = abs(dv)
-    k1 = a * dv - b * way * h - c * dv * abs(h)
-    h2 = h + 0.5 * k1
-    k2 = a * dv - b * way * h2 - c * dv * abs(h2)
-    h3 = h + 0.5 * k2
-    k3 = a * dv - b * way * h3 - c * dv * abs(h3)
+    real = type(dv)
+    way, lost, skew = a * dv, b * abs(dv), c * dv
+    k1 = way - lost * h - skew * abs(h)
+    h2 = h + real(1 / 2) * k1
+    k2 = way - lost * h2 - skew * abs(h2)
+    h3 = h + real(1 / 2) * k2
+    k3 = way - lost * h3 - skew * abs(h3)
     h4 = h + k3
-    k4 = a * dv - b * way * h4 - c * dv * abs(h4)
-    return h + (k1 + 2.0 * k2 + 2.0 * k3 + k4) / 6.0
+    k4 = way - lost * h4 - skew * abs(h4)
+    return h + real(1 / 6) * (k1 + k2 + k2 + k3 + k3 + k4)
 
 
-@njit(cache=True, nogil=True)
-def _memory(command, a, b, c):
-    memory = np.empty_like(command)
-    v, h = 0.0, 0.0
-    for i in range(command.size):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _memories(command, curves):
+    """H of lanes that get the same commands, shape (points, `LANES`); curves: A, B and C."""
+    m = np.zeros(4 * LANES)
+    m[: 3 * LANES] = curves.ravel()
+    memories = np.empty(command.size * LANES)
+    sharpest = np.max(curves[1] + np.abs(curves[2]))
+    v = 0.0
+    for point in range(command.size):
+        dv = command[point] - v
+        v = command[point]
         # The way from the centre to the first corner is long, and one step would not be accurate.
-        parts = max(1, math.ceil(abs(command[i] - v) * (b + abs(c)) / 0.25))
-        for _ in range(parts):
-            h = bouc_wen_step(h, (command[i] - v) / parts, a, b, c)
-        v = command[i]
-        memory[i] = h
-    return memory
+        for part in range(max(1, math.ceil(abs(dv) * sharpest / LONGEST)) if dv != 0 else 0):
+            for i in range(LANES):
+                a, b, c, h = m[i], m[LANES + i], m[2 * LANES + i], m[3 * LANES + i]
+                parts = max(1.0, math.ceil(abs(dv) * (b + abs(c)) / LONGEST))
+                m[3 * LANES + i] = bouc_wen_step(h, dv / parts if part < parts else 0.0, a, b, c)
+        move(memories, LANES * point, m, 3 * LANES)
+    return memories.reshape(-1, LANES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,14 +193,101 @@ class Scanner:
 
     def track(self, raster: Raster, rng: np.random.Generator) -> Track:
         """Where the tip goes when `raster` is commanded."""
-        ideal = raster.track()
-        x0, y0 = raster.centre_nm
-        x = x0 + self.hysteresis.response_nm(ideal.x_nm - x0)
-        y = y0 + self.hysteresis.response_nm(ideal.y_nm - y0)
-        way = self.drift.displacement_nm(ideal.time_s, rng)
-        way += self.creep.displacement_nm(ideal.time_s)
-        if any(self.jitter_nm):
-            way += rng.standard_normal(way.shape) * self.jitter_nm
-        x, y = x + way[:, 0], y + way[:, 1]
-        slope_x, slope_y = np.tan(np.radians(self.tilt_deg))
-        return Track(ideal.time_s, x, y, slope_x * (x - x0) + slope_y * (y - y0) - way[:, 2])
+        return tracks([self], raster, [rng])[0]
+
+
+def tracks(
+    scanners: Sequence[Scanner], raster: Raster, rngs: Sequence[np.random.Generator]
+) -> list[Track]:
+    """Where the tips of several scans of one raster go, each with a scanner and an rng."""
+    if len(scanners) != len(rngs):
+        raise SimulationError(
+            f"each scan has a scanner and an rng: got {len(scanners)} and {len(rngs)}"
+        )
+    ideal = raster.track()
+    command = np.stack([ideal.x_nm - raster.centre_nm[0], ideal.y_nm - raster.centre_nm[1]])
+    clock = np.stack([ideal.time_s, np.log(ideal.time_s / ideal.time_s[0])])
+    done: list[Track] = []
+    for first in range(0, len(scanners), LANES):
+        some = scanners[first : first + LANES]
+        if any(scanner.hysteresis.beta for scanner in some):
+            curves = _curves([scanner.hysteresis for scanner in some])
+            memories = [_memories(axis, curves).ravel() for axis in command]
+        else:
+            memories = [np.empty(0)] * 2
+        walking = any(any(scanner.drift.walk_nm_per_sqrt_s) for scanner in some)
+        shaking = any(any(scanner.jitter_nm) for scanner in some)
+        states = [streams(rngs[first : first + LANES]) for _ in range(2)]
+        given = np.zeros((STEP_X // LANES, LANES))
+        given[:, : len(some)] = np.array([_given(o, raster.dwell_s) for o in some]).T
+        xs, ys, lifts = (rows(len(some), command.shape[1], np.float64) for _ in range(3))
+        _steer(command, clock, *memories, *states, walking, shaking, given, xs, ys, lifts)
+        for x, y, lift in zip(xs, ys, lifts, strict=True):
+            done.append(Track(ideal.time_s, x + raster.centre_nm[0], y + raster.centre_nm[1], lift))
+    return done
+
+
+def _given(scanner: Scanner, dwell_s: float) -> tuple[float, ...]:
+    """What `_steer` is told of a scanner."""
+    return (
+        *(scanner.hysteresis.alpha, scanner.hysteresis.beta),
+        *(*scanner.creep.per_efold_nm, *scanner.drift.velocity_nm_per_s),
+        *(walk * math.sqrt(dwell_s) for walk in scanner.drift.walk_nm_per_sqrt_s),
+        *(*scanner.jitter_nm, *(math.tan(math.radians(tilt)) for tilt in scanner.tilt_deg)),
+    )
+
+
+# Where `_steer` keeps what a lane holds: what it is given, what it draws, where it is.
+(ALPHA, BETA, CREEP_X, CREEP_Y, CREEP_Z, DRIFT_X, DRIFT_Y, DRIFT_Z, WALK_X, WALK_Y, WALK_Z) = (
+    LANES * row for row in range(11)
+)
+SHAKE_X, SHAKE_Y, SHAKE_Z, SLOPE_X, SLOPE_Y = (LANES * row for row in range(11, 16))
+STEP_X, STEP_Y, STEP_Z, OFF_X, OFF_Y, OFF_Z = (LANES * row for row in range(16, 22))
+BENT_X, BENT_Y, FAR_X, FAR_Y, FAR_Z, X, Y, LIFT, END = (LANES * row for row in range(22, 31))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _steer(
+    command, clock, bent_x, bent_y, walks, shakes, walking, shaking, given, xs, ys, lifts
+):  # fmt: skip
+    # One flat array, as in `feedback._run`.
+    m = np.zeros(END)
+    m[:STEP_X] = given.ravel()
+    steps = np.zeros(3 * BLOCK * LANES, np.float32)
+    shifts = np.zeros_like(steps)
+    x_seen = np.zeros(BLOCK * LANES)
+    y_seen, lift_seen = np.zeros_like(x_seen), np.zeros_like(x_seen)
+    for begin in range(0, command.shape[1], BLOCK):
+        if walking:
+            draw(walks, steps)
+        if shaking:
+            draw(shakes, shifts)
+        for p in range(min(BLOCK, command.shape[1] - begin)):
+            x, y = command[0, begin + p], command[1, begin + p]
+            time, efolds = clock[0, begin + p], clock[1, begin + p]
+            for i in range(3 * LANES):
+                m[STEP_X + i] = steps[3 * LANES * p + i]
+            for i in range(3 * LANES):
+                m[OFF_X + i] = shifts[3 * LANES * p + i]
+            if bent_x.size:
+                move(m, BENT_X, bent_x, LANES * (begin + p))
+                move(m, BENT_Y, bent_y, LANES * (begin + p))
+            for i in range(LANES):
+                m[FAR_X + i] += m[WALK_X + i] * m[STEP_X + i]
+                m[FAR_Y + i] += m[WALK_Y + i] * m[STEP_Y + i]
+                m[FAR_Z + i] += m[WALK_Z + i] * m[STEP_Z + i]
+                right = m[CREEP_X + i] * efolds + m[DRIFT_X + i] * time + m[FAR_X + i]
+                down = m[CREEP_Y + i] * efolds + m[DRIFT_Y + i] * time + m[FAR_Y + i]
+                up = m[CREEP_Z + i] * efolds + m[DRIFT_Z + i] * time + m[FAR_Z + i]
+                right += m[ALPHA + i] * x + m[BETA + i] * m[BENT_X + i]
+                down += m[ALPHA + i] * y + m[BETA + i] * m[BENT_Y + i]
+                m[X + i] = right + m[SHAKE_X + i] * m[OFF_X + i]
+                m[Y + i] = down + m[SHAKE_Y + i] * m[OFF_Y + i]
+                up += m[SHAKE_Z + i] * m[OFF_Z + i]
+                m[LIFT + i] = m[SLOPE_X + i] * m[X + i] + m[SLOPE_Y + i] * m[Y + i] - up
+            move(x_seen, LANES * p, m, X)
+            move(y_seen, LANES * p, m, Y)
+            move(lift_seen, LANES * p, m, LIFT)
+        scatter(x_seen, xs, begin)
+        scatter(y_seen, ys, begin)
+        scatter(lift_seen, lifts, begin)

@@ -23,12 +23,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SimulationError
 from .current import Array, Electrode, Junction
+from .waves import (
+    ends_of,
+    extent,
+    on_planes,
+    sample_times_tip,
+    tip_waves,
+    turns_along,
+    turns_down,
+)
 
 LEAST_DISTANCE_NM = 0.22  #: [nm] of tip and sample, vertically; nearer, the waves are too many
 
@@ -47,15 +57,13 @@ class Accuracy:
     waves_to: float
     replica_to: float
     rank_to: float
-    dtype: type[np.complexfloating]
+    dtype: type[np.floating]
 
 
-FINE = Accuracy(1e-8, 1e-10, 1e-9, np.complex128)
-FAST = Accuracy(3e-6, 1e-7, 3e-6, np.complex64)
+FINE = Accuracy(1e-8, 1e-10, 1e-9, np.float64)
+FAST = Accuracy(3e-6, 1e-7, 3e-6, np.float32)
 """At 4.5 eV: waves up to 49 /nm for h = 0.4 nm, up to 77 /nm for 0.22 nm."""
 MOST_WAVES = 200_000
-
-Waves = NDArray[np.complexfloating]
 
 _PLANE_NM = 1e-6  # atoms that differ by less in height are in one plane
 
@@ -71,7 +79,8 @@ class Spectral:
         x_nm: Of the columns, nm; shape (columns,).
         y_nm: Of the rows, nm; shape (rows,).
         z_nm: Heights of the planes, nm; shape (planes,).
-        box_nm: Period (along y, along x); the least that is accurate if not given.
+        box_nm: Period (along y, along x); the least that is accurate for the first sample if not
+            given, for any sample if "widest".
         accuracy: `FINE` or `FAST`.
 
     Raises:
@@ -85,7 +94,7 @@ class Spectral:
         x_nm: Array,
         y_nm: Array,
         z_nm: Array,
-        box_nm: tuple[float, float] | None = None,
+        box_nm: tuple[float, float] | Literal["widest"] | None = None,
         accuracy: Accuracy = FINE,
     ) -> None:
         z_nm = np.atleast_1d(np.asarray(z_nm, np.float64))
@@ -97,62 +106,92 @@ class Spectral:
             )
         self.junction = junction
         self._top_nm = float(junction.sample.positions_nm[:, 2].max())
-        self._accuracy, self._dtype = accuracy, accuracy.dtype
+        self._accuracy, self._dtype = accuracy, np.dtype(accuracy.dtype)
         self._reach_nm = tuple(
             _reach(junction, raster_nm, axis, float(z_nm.max()) - self._top_nm, accuracy.replica_to)
             for raster_nm, axis in ((y_nm, 1), (x_nm, 0))
         )
-        needed = self._box_needed(junction.sample.positions_nm)
-        self.box_nm = box_nm or needed
+        felt = self._felt(junction.sample)
+        needed = self._box_needed(*extent(felt[0]))
+        (bottom, top), (left, right) = self._reach_nm
+        widest = top - bottom, right - left
+        self.box_nm = widest if box_nm == "widest" else box_nm or needed
         self._must_fit(needed)
-        self._prepare(nearest, y_nm, x_nm, z_nm)
+        self._prepare(felt, y_nm, x_nm, z_nm)
 
     @property
     def waves(self) -> tuple[int, int]:
         """How many wave vectors there are along y and along x, where half of them suffice."""
-        return len(self._ky), len(self._kx)
+        rows, columns = self._q.shape
+        return 2 * rows - 1, columns
 
-    def current_nA(self, sample: Electrode | None = None) -> NDArray[np.floating]:
+    def current_nA(
+        self, sample: Electrode | None = None, moved_nm: tuple[float, float] = (0.0, 0.0)
+    ) -> NDArray[np.floating]:
         """The current on each plane, nA; shape (planes, rows, columns).
 
         Args:
             sample: Another than the junction's, no higher and, in the box, no wider.
+            moved_nm: (x, y) by which the raster is moved over it, nm.
 
         Raises:
             SimulationError: It is higher, or too wide.
         """
-        sample = sample or self.junction.sample
-        top = sample.positions_nm[:, 2].max()
-        if top > self._top_nm + _PLANE_NM:
+        positions, densities = self._felt(sample or self.junction.sample, moved_nm)
+        low, high = extent(positions)
+        if high[2] > self._top_nm + _PLANE_NM:
             raise SimulationError(
-                f"the sample reaches up to {top:.4g} nm, but the waves were chosen for one up to "
-                f"{self._top_nm:.4g} nm: begin with the highest sample"
+                f"the sample reaches up to {high[2]:.4g} nm, but the waves were chosen for one up "
+                f"to {self._top_nm:.4g} nm: begin with the highest sample"
             )
-        self._must_fit(self._box_needed(sample.positions_nm))
-        near = self._near(sample.positions_nm)
-        atoms = Electrode(sample.positions_nm[near], sample.energies_eV, sample.ldos_per_eV[near])
-        densities = self.junction.sample_densities(atoms) @ self._basis
-        squares, rotation = np.linalg.eigh(densities.T @ densities)
-        rotation = rotation[:, squares >= self._accuracy.rank_to**2 * squares[-1]]
-        positions = atoms.positions_nm - (0, 0, self._top_nm)
-        flat, lifted = self._waves_of(positions, densities @ rotation)
-        turned = rotation.T.astype(self._q.dtype)
-        return self._images(flat, lifted, turned @ self._tip, turned @ self._tip_lifted)
+        self._must_fit(self._box_needed(low, high))
+        densities = (self._basis.T @ densities.T).astype(self._dtype)
+        sizes = np.abs(densities).max(1)  # not the norms: one atom may differ from all others
+        constant, with_q = 0.0, 0.0
+        for depth, members in _planes(positions[:, 2] - self._top_nm):
+            at = positions[members]
+            fallen = self._dtype.type(math.exp(self.junction.decay_per_nm * depth))
+            flat, lifted = sample_times_tip(
+                turns_down(self._steps[0] * at[:, 1], len(self._q), self._q),
+                turns_along(self._steps[1] * at[:, 0], self._q.shape[1], self._q),
+                densities[:, members] * fallen,
+                self._ends(self._nearest_nm - depth, sizes),
+                *(self._steps, self._tip, self._tip_lifted),
+            )
+            if depth:
+                decay = np.exp(self._dtype.type(depth) * self._excess)[:, None]
+                flat *= decay
+                lifted = lifted * decay - self._dtype.type(depth) * flat
+            constant, with_q = flat + constant, lifted + with_q
+        return on_planes(
+            *(constant, with_q, self._of_constant, self._of_q),
+            *(self._cutoffs, self._steps, self._rows, self._columns),
+        )
 
-    def _near(self, positions_nm: Array) -> NDArray[np.bool_]:
-        """The atoms that the tip can feel from anywhere in the raster."""
+    def _felt(
+        self, sample: Electrode, moved_nm: tuple[float, float] = (0.0, 0.0)
+    ) -> tuple[Array, Array]:
+        """Positions and densities of the atoms that the tip can feel from somewhere in the raster.
+
+        Raises:
+            SimulationError: There are none.
+        """
         (bottom, top), (left, right) = self._reach_nm
-        x, y, _ = positions_nm.T
-        return (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
-
-    def _box_needed(self, positions_nm: Array) -> tuple[float, float]:
-        """The least periods that keep all images of the sample out of reach, nm."""
-        atoms = positions_nm[self._near(positions_nm)]
-        if not len(atoms):
+        x, y = (sample.positions_nm[:, axis] - moved_nm[axis] for axis in (0, 1))
+        near = np.flatnonzero((left <= x) & (x <= right) & (bottom <= y) & (y <= top))
+        if not near.size:
             raise SimulationError("no atom of the sample is near the scan frame: move one of them")
+        positions = sample.positions_nm[near] - (*moved_nm, 0)
+        part = Electrode(positions, sample.energies_eV, sample.ldos_per_eV[near])
+        return positions, self.junction.sample_densities(part)
+
+    def _box_needed(self, low_nm: Array, high_nm: Array) -> tuple[float, float]:
+        """The least periods that keep images of atoms between two corners out of reach, nm."""
         (bottom, top), (left, right) = self._reach_nm
-        x, y, _ = atoms.T
-        return max(top - y.min(), y.max() - bottom), max(right - x.min(), x.max() - left)
+        return (
+            max(top - float(low_nm[1]), float(high_nm[1]) - bottom),
+            max(right - float(low_nm[0]), float(high_nm[0]) - left),
+        )
 
     def _must_fit(self, needed_nm: tuple[float, float]) -> None:
         if any(box < need - 1e-9 for box, need in zip(self.box_nm, needed_nm, strict=True)):
@@ -163,74 +202,59 @@ class Spectral:
                 f"a box of {got} is too small for this sample, tip and raster: they need {least}"
             )
 
-    def _prepare(self, nearest_nm: float, y_nm: Array, x_nm: Array, z_nm: Array) -> None:
+    def _ends(self, height_nm: float, sizes: Array) -> Array:
+        """|k| where waves end for parts of these sizes, 1/nm; NaN where they have none."""
+        heights = np.full(len(sizes), height_nm)
+        return ends_of(sizes, heights, self.junction.decay_per_nm, self._accuracy.waves_to)
+
+    def _prepare(self, felt: tuple[Array, Array], y_nm: Array, x_nm: Array, z_nm: Array) -> None:
         """The waves, and what the tip, the raster and the planes bring to each."""
         a = self.junction.decay_per_nm
-        cutoff = math.sqrt((a - math.log(self._accuracy.waves_to) / nearest_nm) ** 2 - a**2)
-        dky, dkx = (2 * math.pi / box for box in self.box_nm)
-        ny, nx = math.ceil(cutoff / dky), math.ceil(cutoff / dkx)
-        if (2 * ny + 1) * (nx + 1) > MOST_WAVES:
+        heights = z_nm - self._top_nm
+        tip = self.junction.tip.positions_nm
+        self._nearest_nm = heights.min() + tip[:, 2].min()
+        above = heights + tip[:, 2].min()
+        self._cutoffs = ends_of(np.ones(len(above)), above, a, self._accuracy.waves_to)
+        self._steps = 2 * math.pi / np.array(self.box_nm)
+        ny, nx = (math.ceil(self._cutoffs.max() / step) + 1 for step in self._steps)
+        if (2 * ny - 1) * nx > MOST_WAVES:
             raise SimulationError(
-                f"{2 * ny + 1}x{nx + 1} plane waves are too many: scan a smaller frame, "
+                f"{2 * ny - 1}x{nx} plane waves are too many: scan a smaller frame, "
                 "or keep the tip farther away"
             )
-        self._ky, self._kx = np.arange(-ny, ny + 1) * dky, np.arange(nx + 1) * dkx
-        q = np.sqrt(self._ky[:, None] ** 2 + self._kx**2 + a * a)
-        self._q = q.astype(np.finfo(self._dtype).dtype)
-        # Waves of -k are the conjugates of those of k, and so counted twice but for kx = 0.
-        weight = 2 * math.pi * a / q**3 * np.where(self._kx == 0, 1, 2) / math.prod(self.box_nm)
+        ky, kx = (step * np.arange(n) for step, n in zip(self._steps, (ny, nx), strict=True))
+        q = np.sqrt(ky[:, None] ** 2 + kx**2 + a * a)
+        self._q, self._excess = q.astype(self._dtype), (q - a).astype(self._dtype)
+        # Waves of -kx and of -ky have the same weights, and are counted with their opposites.
+        count = np.where(ky == 0, 1, 2)[:, None] * np.where(kx == 0, 1, 2)
+        weight = (2 * math.pi * a / math.prod(self.box_nm) * count / q**3).astype(self._dtype)
 
-        tip = self.junction.tip.positions_nm
-        self._basis, densities = _low_rank(
+        basis, densities = _low_rank(
             self.junction.tip_densities(), np.exp(-a * tip[:, 2]), self._accuracy.rank_to
         )
-        flat, lifted = self._waves_of(tip * (-1, -1, -1), densities)
-        weight = weight.astype(self._q.dtype)[:, None]
-        self._tip, self._tip_lifted = flat * weight, -lifted * weight
+        of_sample = felt[1] @ basis
+        _, rotation = np.linalg.eigh(of_sample.T @ of_sample)
+        self._basis = basis @ rotation[:, ::-1]
+        # Decays are taken apart, exp(-(q - a) t) exp(-at): in float32, exp of much is inexact.
+        densities = (densities @ rotation[:, ::-1]).T * np.exp(-a * tip[:, 2])
+        decays = np.exp(-self._excess[:, None] * tip[:, 2, None].astype(self._dtype))
+        decays *= weight[:, None]
+        waves = tip_waves(
+            turns_down(self._steps[0] * tip[:, 1], ny, self._q),
+            turns_along(self._steps[1] * tip[:, 0], nx, self._q),
+            decays,
+            np.concatenate([densities, densities * tip[:, 2]]).astype(self._dtype),
+        )
+        self._tip, self._tip_lifted = np.split(waves, 2)
 
-        height = (z_nm - self._top_nm)[:, None, None]
-        self._decay = np.exp(-height * q).astype(self._q.dtype)
-        self._linear = (1 + height * q).astype(self._q.dtype)
-        self._rows = np.exp(1j * np.outer(y_nm, self._ky)).astype(self._dtype)
-        # The real part of a product of complex matrices, as one of real matrices.
-        turns = np.outer(self._kx, x_nm)
-        parts = np.stack([np.cos(turns), -np.sin(turns)], 1).reshape(-1, len(x_nm))
-        self._columns = parts.astype(self._q.dtype)
-
-    def _waves_of(self, positions_nm: Array, densities: Array) -> tuple[Waves, Waves]:
-        """Sums over atoms of u exp(sq - ikr), and of s times it; u their densities, s their z.
-
-        Both of shape (waves along y, rank, waves along x).
-        """
-        dky, dkx = (2 * math.pi / box for box in self.box_nm)
-        ex = _phases(dkx * positions_nm[:, 0], len(self._kx)).astype(self._dtype)
-        turns = _phases(dky * positions_nm[:, 1], len(self._ky) // 2 + 1)
-        # Sums with cos and sin are real products, and give the waves of both +ky and -ky.
-        ey = np.concatenate([turns.real.T, turns.imag[:, 1:].T]).astype(self._q.dtype)
-        weights = densities.astype(self._q.dtype)
-        shape = len(self._ky), weights.shape[1], len(self._kx)
-        flat, lifted = np.zeros(shape, self._dtype), np.zeros(shape, self._dtype)
-        for s, members in _planes(positions_nm[:, 2]):
-            right = weights[members, :, None] * ex[members, None, :]
-            sums = ey[:, members] @ right.view(self._q.dtype).reshape(len(members), -1)
-            even, odd = np.split(sums.view(self._dtype).reshape(shape), [len(self._ky) // 2 + 1])
-            odd *= 1j
-            waves = np.concatenate([(even[1:] - odd)[::-1], even[:1], even[1:] + odd])
-            if s:
-                waves *= np.exp(s * self._q)[:, None]
-                lifted += s * waves
-            flat += waves
-        return flat, lifted
-
-    def _images(
-        self, flat: Waves, lifted: Waves, tip: Waves, tip_lifted: Waves
-    ) -> NDArray[np.floating]:
-        """The waves of sample and tip put together on each plane, shape (planes, rows, columns)."""
-        constant = np.sum(flat * tip, 1)
-        with_q = np.sum(flat * tip_lifted - lifted * tip, 1)
-        planes = self._decay * (self._linear * constant + self._q * with_q)
-        along_y = self._rows @ planes
-        return along_y.view(self._q.dtype) @ self._columns
+        height = heights.astype(self._dtype)[:, None, None]
+        decay = (
+            np.exp(-height * self._excess) * np.exp(-a * heights).astype(self._dtype)[:, None, None]
+        )
+        self._of_constant, self._of_q = decay * (1 + height * self._q), decay * self._q
+        self._rows = turns_down(self._steps[0] * y_nm, ny, self._q)
+        columns = turns_down(self._steps[1] * x_nm, nx, self._q)
+        self._columns = np.ascontiguousarray(columns.swapaxes(0, 1))
 
 
 def _reach(
@@ -266,22 +290,10 @@ def _low_rank(densities: Array, weights: Array, rank_to: float) -> tuple[Array, 
     return right[:rank].T * scale, densities @ (right[:rank].T / scale)
 
 
-def _phases(angles: Array, count: int) -> NDArray[np.complex128]:
-    """exp(-i m angle) for m from 0 to count - 1, shape (angles, count).
-
-    By doubling: each half from the one before, with one exponential for each angle.
-    """
-    phases = np.ones((len(angles), count), np.complex128)
-    step, done = np.exp(-1j * angles)[:, None], 1
-    while done < count:
-        more = min(done, count - done)
-        np.multiply(phases[:, :more], step, out=phases[:, done : done + more])
-        step, done = step * step, done + more
-    return phases
-
-
-def _planes(heights_nm: Array) -> list[tuple[float, NDArray[np.intp]]]:
+def _planes(heights_nm: Array) -> list[tuple[float, NDArray[np.intp] | slice]]:
     """The atoms of each height, as (height, indices)."""
+    if np.ptp(heights_nm) < _PLANE_NM:
+        return [(float(heights_nm[0]), slice(None))]
     _, plane = np.unique(np.round(heights_nm / _PLANE_NM), return_inverse=True)
     members = (np.flatnonzero(plane == i) for i in range(plane.max() + 1))
     return [(float(heights_nm[m].mean()), m) for m in members]

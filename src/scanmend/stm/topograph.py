@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import SimulationError
-from .current import Array, Junction, direct
+from .current import Array, Electrode, Junction, direct
 from .spectral import FINE, LEAST_DISTANCE_NM, Accuracy, Spectral
 
 PLANE_NM = 0.04  #: [nm] greatest distance of the planes between which ln I is interpolated
@@ -78,16 +79,45 @@ def constant_current(
 def current_on_planes(
     junction: Junction, x_nm: Array, y_nm: Array, z_nm: Array, accuracy: Accuracy = FINE
 ) -> NDArray[np.floating]:
-    """The current on planes at the heights `z_nm`, nA; shape (planes, rows, columns).
+    """The current on planes at the heights `z_nm`, nA; shape (planes, rows, columns)."""
+    (current,) = currents_on_planes(junction, x_nm, y_nm, z_nm, [junction.sample], accuracy)
+    return current
+
+
+def currents_on_planes(
+    junction: Junction,
+    x_nm: Array,
+    y_nm: Array,
+    z_nm: Array,
+    samples: Sequence[Electrode],
+    accuracy: Accuracy = FINE,
+) -> list[NDArray[np.floating]]:
+    """The currents above several samples, with all that they share prepared once.
 
     Tile by tile, as the waves in a box grow with its area, and so their sums with its square.
+
+    Args:
+        junction: Tip and bias, and a sample as high as the highest.
+        x_nm: Of the columns, evenly spaced, nm; shape (columns,).
+        y_nm: Of the rows, evenly spaced, nm; shape (rows,).
+        z_nm: Heights of the planes, nm; shape (planes,).
+        samples: One or more.
+        accuracy: Of the plane waves.
+
+    Returns:
+        Of each sample, nA; shape (planes, rows, columns).
     """
-    current = np.empty((len(z_nm), len(y_nm), len(x_nm)), np.finfo(accuracy.dtype).dtype)
-    for rows in _tiles(y_nm):
-        for columns in _tiles(x_nm):
-            tile = Spectral(junction, x_nm[columns], y_nm[rows], z_nm, accuracy=accuracy)
-            current[:, rows, columns] = tile.current_nA()
-    return current
+    shape = len(z_nm), len(y_nm), len(x_nm)
+    currents = [np.empty(shape, accuracy.dtype) for _ in samples]
+    (height, row_starts), (width, column_starts) = _tiles(y_nm), _tiles(x_nm)
+    x_tile, y_tile = x_nm[:width], y_nm[:height]
+    plan = Spectral(junction, x_tile, y_tile, z_nm, "widest", accuracy)
+    for row, column in itertools.product(row_starts, column_starts):
+        moved = float(x_nm[column] - x_nm[0]), float(y_nm[row] - y_nm[0])
+        place = np.s_[:, row : row + height, column : column + width]
+        for sample, current in zip(samples, currents, strict=True):
+            current[place] = plan.current_nA(sample, moved)
+    return currents
 
 
 def planes_between(low_nm: float, high_nm: float) -> Array:
@@ -116,9 +146,11 @@ def heights_of(current_nA: NDArray[np.floating], planes_nm: Array, setpoint_nA: 
     """
     must_be_reachable(current_nA[0], current_nA[-1], setpoint_nA, (planes_nm[0], planes_nm[-1]))
     # Noise of rounding, far from all atoms, may have either sign.
-    magnitude = np.maximum(np.abs(current_nA), np.finfo(current_nA.dtype).tiny)
+    logs = np.abs(current_nA)
+    np.log(np.maximum(logs, np.finfo(logs.dtype).tiny, out=logs), out=logs)
+    logs -= math.log(setpoint_nA)
     pitch = (planes_nm[-1] - planes_nm[0]) / (len(planes_nm) - 1)
-    return planes_nm[0] + pitch * _level(np.log(magnitude / setpoint_nA))
+    return planes_nm[0] + pitch * _level(logs)
 
 
 def newton(
@@ -201,11 +233,14 @@ def must_be_reachable(
     )
 
 
-def _tiles(positions_nm: Array) -> list[slice]:
-    """Pixels along one axis, cut into as few equal parts as are no longer than `TILE_NM`."""
-    parts = max(1, math.ceil(np.ptp(positions_nm) / TILE_NM))
-    edges = np.linspace(0, len(positions_nm), min(parts, len(positions_nm)) + 1).astype(int)
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+def _tiles(positions_nm: Array) -> tuple[int, list[int]]:
+    """As few tiles as are no longer than `TILE_NM`: how many pixels they have, and their firsts.
+
+    All have the same number; the last may begin before the one before it ends.
+    """
+    parts = min(len(positions_nm), max(1, math.ceil(np.ptp(positions_nm) / TILE_NM)))
+    length = math.ceil(len(positions_nm) / parts)
+    return length, [min(i * length, len(positions_nm) - length) for i in range(parts)]
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,81 @@
+"""The command that runs a simulated microscope."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from .batch import bar
+from .options import folder_option, json_option, seed_option
+
+
+@click.command()
+@click.argument("experiment", metavar="NAME|FILE.toml")
+@click.option(
+    "-n", "count", type=click.IntRange(min=1), default=1, show_default=True, help="Scans to take."
+)
+@folder_option
+@seed_option
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["sxm", "shards"]),
+    default="sxm",
+    show_default=True,
+    help="Files of a microscope with their truth beside them, or shards to train from.",
+)
+@click.option("--png", is_flag=True, help="A figure besides each sxm: ideal and measured.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; what they make does not depend on it.",
+)
+@click.option("--cluster", metavar="local|slurm|tcp://HOST:PORT", help="A Dask cluster instead.")
+@json_option
+def simulate(
+    experiment: str,
+    count: int,
+    folder: Path,
+    seed: int,
+    kind: str,
+    png: bool,
+    workers: int,
+    cluster: str | None,
+    as_json: bool,
+) -> None:
+    """Takes scans with a simulated microscope, and tells their truth.
+
+    EXPERIMENT is a file, or one of those that come along: graphene, wse2, si111-7x7 ... Scans that
+    are there already are not made again.
+    """
+    from ..stm import experiment as experiments
+    from ..stm import record
+
+    plan = experiments.load(experiment)
+    with bar(f"{plan.name}: {count} scans") as progress:
+
+        def tell(done: int, total: int) -> None:
+            progress(done / total if total else 1.0)
+
+        how = (plan, folder, count, seed, workers, cluster, tell)
+        if kind == "shards":
+            store = record.to_shards(*how)
+            outputs, faults = [str(folder)], [sample.about["fault"] for sample in store]
+        else:
+            files = record.to_files(*how, png=png)
+            about = [json.loads(file.with_suffix(".json").read_text("utf-8")) for file in files]
+            outputs, faults = [str(file) for file in files], [scan["fault"] for scan in about]
+    marked = {number: fault for number, fault in enumerate(faults) if fault}
+    if marked:
+        first, fault = next(iter(marked.items()))
+        click.echo(
+            f"scanmend: {len(marked)} of {count} scans are marked; scan {first}: {fault}", err=True
+        )
+    if as_json:
+        click.echo(json.dumps({"outputs": outputs, "faults": marked}, indent=2))
+    else:
+        click.echo("\n".join(outputs))

@@ -1,0 +1,269 @@
+"""Simulated scans on disk: in shards for those who train, as microscope files for those who look.
+
+Either way a scan depends on its experiment, the seed and its number only; what is there already is
+not made again, and nothing is there by half.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, distribute
+from ..errors import WriteError
+from ..io import nanonis
+from ..io.nanonis import Header
+from ..io.write import WRITERS, whole
+from ..shards import Layout, Sample, Store
+from .experiment import Experiment, parse
+from .microscope import Microscope
+from .simulation import INSTRUMENT, SeenDefect, Simulation
+
+KIND = "simulated STM scans"
+SHARD = 256  #: scans in a shard, about, in whole sessions
+
+_IMAGES = ("trace_nm", "retrace_nm", "trace_nA", "retrace_nA", "topograph_nm")
+_PLACES = ("defects_nm", "defects_trace_px", "defects_retrace_px")
+
+
+def to_shards(
+    experiment: Experiment,
+    folder: Path | str,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: distribute.Progress | None = None,
+) -> Store:
+    """Makes scans 0 to `count` - 1 of an experiment, or those of them that are missing.
+
+    Each sample holds the images of a `Simulation`, the places of its defects on the surface (x, y),
+    in the trace and in the retrace (row, column), shape (defects, 2), and, as JSON, everything
+    else; `simulation` makes a `Simulation` of it again.
+
+    Args:
+        experiment: What is done.
+        folder: Of the shards, made if it is not there.
+        count: How many scans.
+        seed: Of all random numbers.
+        workers, cluster, progress: See `distribute.run`; progress counts shards.
+
+    Raises:
+        RecipeError: The folder holds scans of another experiment or seed.
+        WorkError: A session cannot be carried out; with its reason.
+        WriteError: The folder cannot be written to.
+    """
+    session = experiment.scans_per_session
+    shape = experiment.fixed("frame", "rows"), experiment.fixed("frame", "columns")
+    arrays = {name: Layout("float32", shape) for name in _IMAGES}
+    arrays |= {name: Layout("float32", (None, 2)) for name in _PLACES}
+    recipe = {"name": experiment.name, **experiment.table()}
+    store = Store.create(
+        folder, KIND, recipe, seed, count, arrays, session * max(1, SHARD // session)
+    )
+    store.fill(partial(_samples, json.dumps(recipe), seed), workers, cluster, progress)
+    return store
+
+
+def simulation(store: Store, number: int) -> Simulation:
+    """One scan out of shards.
+
+    Raises:
+        IndexError, ReadError, CorruptFile: It is not there, or damaged.
+    """
+    sample = store[number]
+    images = [sample.arrays[name] for name in _IMAGES]
+    about: Mapping[str, Any] = sample.about
+    places = (map(tuple, sample.arrays[name].tolist()) for name in _PLACES)
+    defects = tuple(
+        SeenDefect(kind, *place, trace, retrace)
+        for kind, place, trace, retrace in zip(about["defects"], *places, strict=True)
+    )
+    first = (store.recipe["name"], store.seed, number, about["pixel_nm"])
+    return Simulation(*first, *images, defects, about["parameters"], about["fault"])
+
+
+def to_files(
+    experiment: Experiment,
+    folder: Path | str,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    cluster: str | None = None,
+    progress: distribute.Progress | None = None,
+    png: bool = False,
+) -> list[Path]:
+    """The same as Nanonis files, `NAME_00000.sxm` and so on, each with its truth beside it.
+
+    `NAME_00000.truth.nc` is the undistorted topograph; `NAME_00000.json` has the defects, the tip,
+    every parameter that was drawn, and what went wrong; it is written last. `png` adds a figure.
+
+    Returns:
+        The paths of the scans.
+
+    Raises:
+        WriteError: The folder cannot be written to, or holds a scan of that name but of another
+            experiment or seed.
+        WorkError: A session cannot be carried out; with its reason.
+    """
+    folder, session = Path(folder), experiment.scans_per_session
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{folder} cannot be made: {error.strerror or error}") from error
+    recipe = json.dumps({"name": experiment.name, **experiment.table()})
+    stems = [folder / f"{experiment.name}_{number:05d}" for number in range(count)]
+    suffixes = (".sxm", ".truth.nc", *([".png"] if png else []), ".json")
+    todo = [n for n, stem in enumerate(stems) if not _is_there(stem, suffixes, recipe, seed, n)]
+    sessions = sorted({number // session for number in todo})
+    wanted = [[n for n in todo if n // session == one] for one in sessions]
+    make = partial(_write, recipe, seed, folder, suffixes)
+    distribute.run(make, wanted, workers, cluster, progress, "scans")
+    return [stem.with_name(stem.name + ".sxm") for stem in stems]
+
+
+@lru_cache(maxsize=2)
+def _microscope(recipe: str) -> Microscope:
+    """Of a process that makes one shard after another."""
+    table = json.loads(recipe)
+    return Microscope(parse(table.pop("name"), table))
+
+
+def _samples(recipe: str, seed: int, numbers: range) -> list[Sample]:
+    """What a shard holds."""
+    return [_sample(made) for made in _simulations(recipe, seed, numbers)]
+
+
+def _simulations(recipe: str, seed: int, numbers: range) -> list[Simulation]:
+    """Scans of these numbers, which begin with a session."""
+    microscope = _microscope(recipe)
+    each = microscope.experiment.scans_per_session
+    first, last = numbers[0] // each, numbers[-1] // each
+    made = [
+        scan for session in range(first, last + 1) for scan in microscope.session(seed, session)
+    ]
+    return made[numbers[0] - first * each :][: len(numbers)]
+
+
+def _write(
+    recipe: str, seed: int, folder: Path, suffixes: Sequence[str], numbers: Sequence[int]
+) -> None:
+    """Scans of these numbers, of one session, as files."""
+    first = numbers[0] - numbers[0] % _microscope(recipe).experiment.scans_per_session
+    made = _simulations(recipe, seed, range(first, numbers[-1] + 1))
+    for number in numbers:
+        scan = made[number - first]
+        stem = folder / f"{scan.experiment}_{number:05d}"
+        for suffix in suffixes:
+            with whole(stem.with_name(stem.name + suffix), overwrite=True) as unfinished:
+                _WRITERS[suffix](scan, recipe, unfinished)
+
+
+def _is_there(stem: Path, suffixes: Sequence[str], recipe: str, seed: int, number: int) -> bool:
+    """Whether all files of this very scan are; another of its name must not be replaced."""
+    path = stem.with_name(stem.name + suffixes[-1])
+    if not path.exists():
+        return False
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        same = (known["recipe"], known["seed"], known["scan"]) == (json.loads(recipe), seed, number)
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise WriteError(
+            f"{path} is of another experiment or seed: choose another folder, or remove it"
+        )
+    return all(stem.with_name(stem.name + suffix).exists() for suffix in suffixes)
+
+
+def _write_scan(scan: Simulation, recipe: str, path: Path) -> None:
+    directions = ("forward", "backward")
+    images = {(c, d): scan.scan(d, c) for c in ("Z", "Current") for d in directions}
+    nanonis.write_images(images, _header(scan), path)
+
+
+def _write_truth(scan: Simulation, recipe: str, path: Path) -> None:
+    WRITERS[".nc"](scan.truth(), path)
+
+
+def _write_figure(scan: Simulation, recipe: str, path: Path) -> None:
+    from ..figures import beside  # which loads Matplotlib
+
+    marks = {
+        "trace": [(d.kind, *d.trace) for d in scan.defects],
+        "retrace": [(d.kind, *d.retrace) for d in scan.defects],
+    }
+    scans = {
+        "ideal": scan.truth(),
+        "trace": scan.scan("forward"),
+        "retrace": scan.scan("backward"),
+        "current": scan.scan("forward", "Current"),
+    }
+    beside(scans, marks).savefig(path, format="png")
+
+
+def _write_about(scan: Simulation, recipe: str, path: Path) -> None:
+    def place(pixel: tuple[float, float]) -> list[float] | None:
+        return None if math.isnan(pixel[0]) else list(pixel)
+
+    about = {
+        "scanmend": __version__,
+        "recipe": json.loads(recipe),
+        "seed": scan.seed,
+        "scan": scan.number,
+        "fault": scan.fault,
+        "pixel_nm": scan.pixel_nm,
+        "defects": [
+            asdict(d) | {"trace": place(d.trace), "retrace": place(d.retrace)} for d in scan.defects
+        ],
+        "parameters": scan.parameters,
+    }
+    path.write_text(json.dumps(about, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+_WRITERS: dict[str, Callable[[Simulation, str, Path], None]] = {
+    ".sxm": _write_scan,
+    ".truth.nc": _write_truth,
+    ".png": _write_figure,
+    ".json": _write_about,
+}
+
+
+def _header(scan: Simulation) -> Header:
+    frame, gains, electronics = (
+        scan.parameters[table] for table in ("frame", "gains", "electronics")
+    )
+    pixels = frame["columns"] if frame["fast_axis"] == "x" else frame["rows"]
+    cycles_per_s = electronics["cycles_per_point"] * pixels / frame["line_s"]
+    return Header(
+        f"{INSTRUMENT.capitalize()} {__version__}, not measured: {scan.experiment}, seed "
+        f"{scan.seed}, scan {scan.number}; fast axis {frame['fast_axis']}, begins at the "
+        f"{frame['begins']}" + (f"; {scan.fault}" if scan.fault else ""),
+        upward=str(frame["begins"]).startswith("bottom"),
+        line_s=(frame["line_s"], frame["line_s"]),
+        controller=f"{electronics['amplifier']} Current",
+        proportional_nm=gains["proportional_nm"],
+        integral_nm_per_s=gains["integral_nm"] * cycles_per_s,
+    )
+
+
+def _sample(made: Simulation) -> Sample:
+    places = [((d.x_nm, d.y_nm), d.trace, d.retrace) for d in made.defects]
+    arrays = {name: getattr(made, name) for name in _IMAGES}
+    arrays |= zip(
+        _PLACES, np.array(places, np.float32).reshape(-1, 3, 2).swapaxes(0, 1), strict=True
+    )
+    about = {
+        "pixel_nm": made.pixel_nm,
+        "defects": [d.kind for d in made.defects],
+        "parameters": made.parameters,
+        "fault": made.fault,
+    }
+    return Sample(arrays, about)

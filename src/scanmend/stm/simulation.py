@@ -1,0 +1,112 @@
+"""What a simulated microscope gives: a scan, and all that a real one does not tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..scan import Acquisition, Quantity, Scan
+
+Image = NDArray[np.float32]
+
+INSTRUMENT = "simulated by scanmend"
+TARGET_NM = 0.12  #: [nm] standard deviation of the Gaussians that mark defects
+
+
+@dataclass(frozen=True, slots=True)
+class SeenDefect:
+    """A defect in a scan.
+
+    Attributes:
+        kind: Its class.
+        x_nm, y_nm: Where it is on the surface, nm from the middle of the frame, in its directions.
+        trace, retrace: Where it appears, after all distortion of the path: (row, column), of
+            pixels' centres; NaN where the tip did not come by.
+    """
+
+    kind: str
+    x_nm: float
+    y_nm: float
+    trace: tuple[float, float]
+    retrace: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulation:
+    """One scan of an experiment, and its truth. Images have the shape (rows, columns), float32.
+
+    Attributes:
+        experiment: Name of the experiment.
+        seed, number: Of the scan: they and the experiment decide all of it.
+        pixel_nm: Pixel pitch, nm.
+        trace_nm, retrace_nm: Heights that the microscope wrote down, there and back, nm.
+        trace_nA, retrace_nA: Currents, nA.
+        topograph_nm: What an ideal microscope with the same tip would have written, nm.
+        defects: Those that are in the frame, or appear in the scan.
+        parameters: Every parameter that was drawn, by its table.
+        fault: What went wrong with the loop, or None.
+    """
+
+    experiment: str
+    seed: int
+    number: int
+    pixel_nm: float
+    trace_nm: Image
+    retrace_nm: Image
+    trace_nA: Image
+    retrace_nA: Image
+    topograph_nm: Image
+    defects: tuple[SeenDefect, ...]
+    parameters: Mapping[str, Mapping[str, Any]]
+    fault: str | None
+
+    def scan(self, direction: str = "forward", channel: str = "Z") -> Scan:
+        """The trace ("forward") or the retrace ("backward") of "Z" or "Current", as of a file."""
+        height = channel == "Z"
+        there, back = (
+            (self.trace_nm, self.retrace_nm) if height else (self.trace_nA, self.retrace_nA)
+        )
+        values = there if direction == "forward" else back
+        return self._scan(
+            values, channel, direction, Quantity.HEIGHT if height else Quantity.CURRENT
+        )
+
+    def truth(self) -> Scan:
+        """The topograph of an ideal microscope."""
+        return self._scan(self.topograph_nm, None, None, Quantity.HEIGHT)
+
+    def target(self, kinds: Sequence[str], sigma_nm: float = TARGET_NM) -> Image:
+        """Maps of the trace's defects: a Gaussian of height 1 at each; shape (kinds, rows, columns).
+
+        Where Gaussians of a class overlap, the highest counts.
+        """
+        rows, columns = self.trace_nm.shape
+        maps = np.zeros((len(kinds), rows, columns), np.float32)
+        y, x = np.arange(rows)[:, None], np.arange(columns)
+        for defect in self.defects:
+            row, column = defect.trace
+            if defect.kind in kinds and not math.isnan(row):
+                far = ((y - row) ** 2 + (x - column) ** 2) * (self.pixel_nm / sigma_nm) ** 2
+                place = maps[kinds.index(defect.kind)]
+                np.maximum(place, np.exp(-far / 2), out=place)
+        return maps
+
+    def _scan(
+        self, values: Image, channel: str | None, direction: str | None, quantity: Quantity
+    ) -> Scan:
+        taken = Acquisition(
+            channel=channel,
+            direction=direction,
+            source=f"{self.experiment}, seed {self.seed}, scan {self.number}",
+            bias_V=float(self.parameters["tunnelling"]["bias_V"]),
+            setpoint_nA=float(self.parameters["tunnelling"]["setpoint_nA"]),
+            angle_deg=float(self.parameters["frame"]["angle_deg"]),
+            instrument=INSTRUMENT,
+        )
+        history = f"simulate {self.experiment}, seed {self.seed}, scan {self.number}"
+        return Scan(values, (self.pixel_nm, self.pixel_nm), quantity, taken, (history,))
