@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .io import open, read, write
     from .restoration import restore, upscale
     from .scan import Acquisition, Quantity, Restoration, Scan
+    from .stm.record import simulate
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ _HOMES = {
     "plot": "figures",
     "read": "io",
     "restore": "restoration",
+    "simulate": "stm.record",
     "upscale": "restoration",
     "write": "io",
 }
@@ -53,6 +55,7 @@ __all__ = [
     "plot",
     "read",
     "restore",
+    "simulate",
     "upscale",
     "write",
 ]

@@ -27,6 +27,7 @@ from .scan import Quantity, Restoration, Scan
 _NOT_MEASURED = "#8d99a6"
 _FINE = {Quantity.HEIGHT: "pm", Quantity.CURRENT: "pA"}
 _SURFACE = "inferno"
+_RING_NM = 1.0  # diameter of the ring around a mark, within what can be seen
 
 
 def plot(scan: Scan, result: Restoration | None = None, truth: Scan | None = None) -> Figure:
@@ -44,21 +45,24 @@ def plot(scan: Scan, result: Restoration | None = None, truth: Scan | None = Non
 
 
 def beside(
-    scans: Mapping[str, Scan], marks: Mapping[str, Sequence[tuple[str, float, float]]] | None = None
+    scans: Mapping[str, Scan],
+    marks: Mapping[str, Sequence[tuple[str, float, float]]] | None = None,
+    panel_in: float = 3.1,
 ) -> Figure:
-    """Scans of one frame in a row, by their titles, each with levels of its own.
+    """Scans in a row, by their titles, each with levels of its own; all in the shape of the first.
 
     Args:
         scans: By title; at least one.
         marks: For some of the titles: places to put a ring around, each with what is there, its row
             and its column. Every kind has its colour.
+        panel_in: Width of each, inches.
     """
     first, marks = next(iter(scans.values())), marks or {}
     height, width = first.size_nm
     kinds = sorted({kind for places in marks.values() for kind, _, _ in places})
-    page = _Page(len(scans), panel_in=3.1, row_heights=(_panel_height(3.1, height / width),))
+    page = _Page(len(scans), panel_in, row_heights=(_panel_height(panel_in, height / width),))
     for column, (title, scan) in enumerate(scans.items()):
-        shown = _shown(scan)
+        shown, (height, width) = _shown(scan), scan.size_nm
         low, high = _levels(shown)
         factor, unit = _unit(scan.quantity, high - low)
         axes = page.panel(0, column, title)
@@ -67,8 +71,12 @@ def beside(
         for index, kind in enumerate(kinds):
             at = [(r, c) for other, r, c in marks.get(title, ()) if other == kind]
             y, x = (np.array(at).reshape(-1, 2).T + 0.5) * np.array(scan.pixel_nm)[:, None]
+            ring_pt = min(max(_RING_NM / width * panel_in * 72, 4.0), 12.0)
             axes.scatter(
-                *(x, y, 150), facecolors="none", edgecolors=f"C{index}", linewidths=1.6, label=kind
+                *(x, y, ring_pt**2),
+                facecolors="none",
+                edgecolors=f"C{index}",
+                linewidths=ring_pt / 8,
             )
         axes.set(xlim=(0, width), ylim=(height, 0))
     page.head(first)

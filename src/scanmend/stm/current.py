@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -79,9 +80,18 @@ class Electrode:
                 f"the bias asks for states from {low:.3g} to {high:.3g} eV, but the densities are "
                 f"known from {known[0]:.3g} to {known[-1]:.3g} eV: calculate them further"
             )
-        below = np.clip(np.searchsorted(known, energies_eV, "right") - 1, 0, known.size - 2)
-        part = (energies_eV - known[below]) / (known[below + 1] - known[below])
-        return self.ldos_per_eV[:, below] * (1 - part) + self.ldos_per_eV[:, below + 1] * part
+        return self.ldos_per_eV @ _interpolation(known.tobytes(), energies_eV.tobytes())
+
+
+@lru_cache(maxsize=64)
+def _interpolation(known_eV: bytes, wanted_eV: bytes) -> Array:
+    """What values at known energies are to be multiplied by for those at others."""
+    known, wanted = np.frombuffer(known_eV), np.frombuffer(wanted_eV)
+    below = np.clip(np.searchsorted(known, wanted, "right") - 1, 0, known.size - 2)
+    part = (wanted - known[below]) / (known[below + 1] - known[below])
+    weights, each = np.zeros((known.size, wanted.size)), np.arange(wanted.size)
+    weights[below, each], weights[below + 1, each] = 1 - part, part
+    return weights
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,6 +41,7 @@ from .parameters import (
     Noise,
     Surface,
     Tunnelling,
+    Value,
     drawn,
     extremes,
     parsed,
@@ -132,15 +133,14 @@ class Experiment:
         rng, given = self.stream(_DEFECTS, seed, number), self.defects_per_nm2
         return {kind: float(drawn(value, rng)) for kind, value in given.items()}
 
-    def most(self, table: str, key: str) -> float:
-        """The greatest magnitude that a number may have."""
+    def extremes(self, table: str, key: str) -> tuple[Value, ...]:
+        """The value of a parameter, or those between which a distribution lies."""
         default = getattr(TABLES[table](), key)
-        given = self.tables.get(table, {}).get(key, default)
-        return max(abs(float(value)) for value in extremes(given))
+        return extremes(self.tables.get(table, {}).get(key, default))
 
     def fixed(self, table: str, key: str) -> Any:
         """The value that a parameter always has, or None if that differs."""
-        values = set(extremes(self.tables.get(table, {}).get(key, getattr(TABLES[table](), key))))
+        values = set(self.extremes(table, key))
         return values.pop() if len(values) == 1 else None
 
     def table(self) -> dict[str, Any]:

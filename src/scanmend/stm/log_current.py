@@ -145,10 +145,16 @@ class LogCurrent:
         within = c0 + inside * (c1 + inside * (c2 + inside * (c3 + inside * c4)))
         return within + (c1 + c3) * (u - inside)
 
+    def _ends(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """ln(I / nA) at both ends of the range; each of shape (points,)."""
+        c0, c1, c2, c3, c4 = self.coefficients
+        even, odd = c0 + c2 + c4, c1 + c3
+        return even - odd, even + odd
+
     def out_of_reach(self, setpoint_nA: float) -> NDArray[np.intp]:
         """Points where no height of the range has such a current."""
-        goal = math.log(setpoint_nA)
-        near, far = (self.at(z) for z in self.range_nm)
+        goal = np.float32(math.log(setpoint_nA))
+        near, far = self._ends()
         return np.flatnonzero((near < goal) | (far > goal))
 
     def heights_nm(self, setpoint_nA: float, extended: bool = False) -> Array:
@@ -163,7 +169,7 @@ class LogCurrent:
         """
         missed = self.out_of_reach(setpoint_nA)
         if missed.size and not extended:
-            far, near = (np.exp(self.at(z)[missed[0]]) for z in self.range_nm[::-1])
+            near, far = (np.exp(end[missed[0]]) for end in self._ends())
             raise SimulationError(
                 f"a setpoint of {setpoint_nA:.4g} nA cannot be reached at {missed.size} of "
                 f"{self.points} points; at point {missed[0]} there are {far:.3g} to {near:.3g} nA "
@@ -173,9 +179,8 @@ class LogCurrent:
         middle, half = self.middle_and_half_nm
         found = _crossings(self.coefficients, math.log(setpoint_nA)).astype(np.float64)
         if missed.size:
-            _, c1, _, c3, _ = self.coefficients[:, missed]
-            near, far = (self.at(z)[missed] for z in self.range_nm)
-            goal = math.log(setpoint_nA)
+            near, far = (end[missed] for end in self._ends())
+            goal, (_, c1, _, c3, _) = math.log(setpoint_nA), self.coefficients[:, missed]
             left = np.where(near < goal, goal - near, goal - far)
             found[missed] = np.where(near < goal, -1.0, 1.0) + left / (c1 + c3)
         return middle + half * found

@@ -12,81 +12,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from ..crystals.specimen import Defect
+from ..crystals.specimen import Defect, Specimen
 from ..errors import SimulationError
 from .current import Array, Electrode, Junction
 from .electrons import Electrons
 from .experiment import Experiment
-from .feedback import Loop, follow
+from .feedback import follow
 from .log_current import LogCurrent, axes_over, planes_within
-from .noise import CurrentNoise
-from .parameters import Apex, Electronics, Frame, Gains, Motion, Noise, Surface, Tunnelling
-from .piezo import BoucWen, Creep, Drift, Scanner, tracks
+from .piezo import tracks
 from .raster import Raster, Track
+from .session import Conditions, Session, parameters
 from .simulation import SeenDefect, Simulation
 from .spectral import LEAST_DISTANCE_NM, Accuracy
-from .tip import Tip
 from .topograph import currents_on_planes
 
 ENERGY_STEP_EV = 0.05  #: [eV] as wide as levels are: the trapezoidal rule errs by 0.2 %
-MARGIN_NM = 1.2  #: [nm] from the tip's way to the edge of the atoms
-BELOW_NM, ABOVE_NM = 0.2, 0.2  #: [nm] around the mean height, for which currents are known
+MARGIN_NM = 1.0  #: [nm] from the tip's way to the edge of the atoms
+PERFECT_NM = 6.0  #: [nm] side of the perfect piece that says how high the tip runs
+STRAY, STRAY_NM = 0.1, 0.25  #: how far the way may lead out of the frame: a share of it, and more
+BELOW_NM, ABOVE_NM = 0.15, 0.15  #: [nm] around the mean height, for which currents are known
 SQUARE_NM = 0.8  #: [nm] side of squares in each of which a terrace has atoms on top
 SEARCH_NM = (0.1, 3.0)  #: [nm] where the mean height is looked for
+STEPS = 20  #: in which it is found, or is not there
 
-EVERYDAY = Accuracy(3e-6, 1e-5, 3e-6, np.float32)
-"""Heights to 1e-5 nm: a thousandth of what noise does to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What is drawn once for all scans of a session."""
-
-    frame: Frame
-    tunnelling: Tunnelling
-    tip: Apex
-    electronics: Electronics
-
-    @property
-    def pixel_nm(self) -> float:
-        """Pixel pitch, nm."""
-        return self.frame.width_nm / self.frame.columns
-
-    @property
-    def raster(self) -> Raster:
-        """What the electronics command, in the coordinates of the scanner."""
-        f = self.frame
-        return Raster(
-            *((f.rows, f.columns), f.size_nm, f.line_s, f.fast_axis, f.begins, f.angle_deg)
-        )
-
-    def junction(self, sample: Electrode) -> Junction:
-        """The tip above a sample."""
-        t, given = self.tunnelling, self.tip
-        apices: tuple[tuple[float, float, float], ...] = ()
-        if given.double_nm:
-            turn = math.radians(given.double_angle_deg - self.frame.angle_deg)
-            x, y = given.double_nm * math.cos(turn), given.double_nm * math.sin(turn)
-            apices = ((x, y, given.double_higher_nm),)
-        rotation = given.rotation_deg - self.frame.angle_deg
-        tip = Tip(given.shape, given.dulled, given.end_atoms, rotation, given.tilt_deg, apices)
-        return Junction(sample, tip.electrode(), t.bias_V, t.barrier_eV, t.coupling_eV)
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What is drawn for each scan."""
-
-    surface: Surface
-    defects_per_nm2: dict[str, float]
-    gains: Gains
-    noise: Noise
-    motion: Motion
+EVERYDAY = Accuracy(3e-5, 1e-4, 3e-5, np.float32)
+"""Heights to about 1e-5 nm: a hundredth of what noise does to them."""
 
 
 class Microscope:
@@ -98,13 +52,22 @@ class Microscope:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
-        steps = math.ceil(experiment.most("tunnelling", "bias_V") / ENERGY_STEP_EV) + 1
+        biases, widths, rows, columns = (
+            [float(value) for value in experiment.extremes(table, key)]
+            for table, key in (
+                ("tunnelling", "bias_V"),
+                ("frame", "width_nm"),
+                ("frame", "rows"),
+                ("frame", "columns"),
+            )
+        )
+        steps = math.ceil(max(map(abs, biases)) / ENERGY_STEP_EV) + 1
         energies = np.arange(-steps, steps + 1) * ENERGY_STEP_EV
-        width = experiment.most("frame", "width_nm")
-        rows, columns = (experiment.most("frame", key) for key in ("rows", "columns"))
-        # Half as wide again, for ways that stray.
-        widest_nm = 1.5 * math.hypot(width, width * rows / columns) + 4 * MARGIN_NM
+        width = max(widths)
+        widest_nm = math.hypot(*_piece_nm((width * max(rows) / min(columns), width)))
         self._electrons = Electrons(experiment.surface, experiment.electrons, energies, widest_nm)
+        size_nm = PERFECT_NM, PERFECT_NM
+        self._perfect = experiment.surface.specimen({}, size_nm, 0.0, np.random.default_rng(0))
 
     def scan(self, seed: int, number: int) -> Simulation:
         """One scan of the experiment, by its number."""
@@ -118,80 +81,81 @@ class Microscope:
             SimulationError: What was drawn cannot be carried out: a setpoint that is not reached,
                 more defects than there is room for, a loop or a piezo that cannot be.
         """
-        drawn = self.experiment
-        shared = Session(
-            drawn.draw("frame", Frame, seed, session),
-            drawn.draw("tunnelling", Tunnelling, seed, session),
-            drawn.draw("tip", Apex, seed, session),
-            drawn.draw("electronics", Electronics, seed, session),
-        )
-        first = session * drawn.scans_per_session
-        numbers = range(first, first + drawn.scans_per_session)
-        each = [
-            Conditions(
-                drawn.draw("surface", Surface, seed, number),
-                drawn.densities(seed, number),
-                drawn.draw("gains", Gains, seed, number),
-                drawn.draw("noise", Noise, seed, number),
-                drawn.draw("motion", Motion, seed, number),
-            )
-            for number in numbers
-        ]
-        ways = _ways(shared, each, [drawn.stream("way", seed, number) for number in numbers])
-        raster = replace(shared.raster, angle_deg=0.0)
-        pixels = _pixels(raster)
-        axes = axes_over([*ways, pixels], shared.pixel_nm)
-        size_nm = [2 * (float(np.abs(axis).max()) + MARGIN_NM) for axis in axes]
+        experiment = self.experiment
+        first = session * experiment.scans_per_session
+        numbers = range(first, first + experiment.scans_per_session)
+        shared = Session.drawn(experiment, seed, session)
+        each = [Conditions.drawn(experiment, seed, number) for number in numbers]
+
+        raster = replace(shared.raster, angle_deg=0.0)  # as the frame sees it
+        piece_nm, pixels = _piece_nm(raster.size_nm), _pixels(raster)
+        ways = _ways(shared, each, [experiment.stream("way", seed, n) for n in numbers])
+        ways, strays = zip(*(_held(way, piece_nm) for way in ways), strict=True)
         specimens = [
-            drawn.surface.specimen(
+            experiment.surface.specimen(
                 conditions.defects_per_nm2,
-                (size_nm[1], size_nm[0]),
+                piece_nm,
                 conditions.surface.angle_deg - shared.frame.angle_deg,
-                drawn.stream("atoms", seed, number),
+                experiment.stream("atoms", seed, number),
             )
             for conditions, number in zip(each, numbers, strict=True)
         ]
-        window = sorted((0.0, shared.tunnelling.bias_V))
-        samples = [self._electrons.electrode(specimen, *window) for specimen in specimens]
-        junction = shared.junction(max(samples, key=_top_nm))
-        heights = _heights_nm(shared, samples, math.prod(size_nm))
-        planes = planes_within(heights)
-        surfaces, ideals = [], []
-        stacks = currents_on_planes(junction, *axes, planes, samples, EVERYDAY)
-        for way, stack in zip(ways, stacks, strict=True):
-            ideal, surface = LogCurrent.along(
-                pixels.and_then(way), *axes, planes, stack, heights
-            ).split(pixels.x_nm.size)
-            surfaces.append(surface)
-            ideals.append(ideal)
-        setpoint = shared.tunnelling.setpoint_nA
+        ideals, surfaces = self._currents(shared, pixels, ways, specimens)
         topographs = follow(
-            [_loop(shared, conditions) for conditions in each],
+            [conditions.loop(shared) for conditions in each],
             surfaces,
             [way.lift_nm for way in ways],
-            [drawn.stream("current", seed, number) for number in numbers],
+            [experiment.stream("current", seed, number) for number in numbers],
         )
-        return [
-            Simulation(
-                *(drawn.name, seed, number, shared.pixel_nm),
-                *raster.images(topograph.height_nm),
-                *raster.images(topograph.current_nA),
-                ideal.heights_nm(setpoint, extended=True).reshape(raster.shape).astype(np.float32),
-                _seen(raster, way, specimen.defects),
-                _parameters(shared, conditions),
-                _out_of_reach(ideal, shared) or topograph.fault,
+        made = []
+        for i, topograph in enumerate(topographs):
+            ideal_nm = ideals[i].heights_nm(shared.tunnelling.setpoint_nA, extended=True)
+            made.append(
+                Simulation(
+                    *(experiment.name, seed, numbers[i], shared.pixel_nm),
+                    *raster.images(topograph.height_nm),
+                    *raster.images(topograph.current_nA),
+                    ideal_nm.reshape(raster.shape).astype(np.float32),
+                    _seen(raster, ways[i], specimens[i].defects),
+                    parameters(shared, each[i]),
+                    strays[i] or _out_of_reach(ideals[i], shared) or topograph.fault,
+                )
             )
-            for number, conditions, way, specimen, ideal, topograph in zip(
-                numbers, each, ways, specimens, ideals, topographs, strict=True
-            )
+        return made
+
+    def _currents(
+        self,
+        session: Session,
+        pixels: Track,
+        ways: Sequence[Track],
+        specimens: Sequence[Specimen],
+    ) -> tuple[list[LogCurrent], list[LogCurrent]]:
+        """Above the pixels, and along its way, of each specimen."""
+        axes = axes_over([*ways, pixels], session.pixel_nm)
+        electrodes = [
+            self._electrons.electrode(specimen, *session.window_eV)
+            for specimen in (self._perfect, *(_around(one, *axes) for one in specimens))
         ]
+        perfect, *samples = electrodes
+        junction = session.junction(max(samples, key=_top_nm))
+        heights = _heights_nm(
+            replace(junction, sample=perfect), samples, session.tunnelling.setpoint_nA
+        )
+        planes = planes_within(heights)
+        stacks = currents_on_planes(junction, *axes, planes, samples, EVERYDAY)
+        both = [
+            LogCurrent.along(pixels.and_then(way), *axes, planes, stack, heights)
+            for way, stack in zip(ways, stacks, strict=True)
+        ]
+        ideals, surfaces = zip(*(one.split(pixels.x_nm.size) for one in both), strict=True)
+        return list(ideals), list(surfaces)
 
 
 def _ways(
     session: Session, each: Sequence[Conditions], rngs: Sequence[np.random.Generator]
 ) -> list[Track]:
     """Where the tip goes in each scan, in the coordinates of the frame."""
-    scanners = [_scanner(c.motion, rng) for c, rng in zip(each, rngs, strict=True)]
+    scanners = [one.scanner(rng) for one, rng in zip(each, rngs, strict=True)]
     ways = tracks(scanners, session.raster, rngs)
     if not session.frame.angle_deg:
         return ways
@@ -203,6 +167,42 @@ def _ways(
     ]
 
 
+def _piece_nm(size_nm: tuple[float, float]) -> tuple[float, float]:
+    """How large a piece of surface is drawn for a frame, nm; however far the tip then strays."""
+    height, width = (side * (1 + 2 * STRAY) + 2 * (STRAY_NM + MARGIN_NM) for side in size_nm)
+    return height, width
+
+
+def _held(way: Track, piece_nm: tuple[float, float]) -> tuple[Track, str | None]:
+    """The way without what leads so far that there is no surface, and what was wrong with it."""
+    height, width = (side / 2 - MARGIN_NM for side in piece_nm)
+    x_nm, y_nm = np.clip(way.x_nm, -width, width), np.clip(way.y_nm, -height, height)
+    beyond = max(float(np.abs(way.x_nm - x_nm).max()), float(np.abs(way.y_nm - y_nm).max()))
+    if not beyond:
+        return way, None
+    return replace(way, x_nm=x_nm, y_nm=y_nm), (
+        f"the tip strays {beyond:.3g} nm beyond the piece of surface that was drawn, and is held at "
+        "its edge: less creep, drift or lag, or a larger frame"
+    )
+
+
+def _around(specimen: Specimen, x_nm: Array, y_nm: Array) -> Specimen:
+    """Its atoms within `MARGIN_NM` of a grid; all that scatters stays."""
+    x, y, _ = specimen.positions_nm.T
+    near = np.flatnonzero(
+        (x >= x_nm[0] - MARGIN_NM)
+        & (x <= x_nm[-1] + MARGIN_NM)
+        & (y >= y_nm[0] - MARGIN_NM)
+        & (y <= y_nm[-1] + MARGIN_NM)
+    )
+    return replace(
+        specimen,
+        positions_nm=specimen.positions_nm[near],
+        kinds=specimen.kinds[near],
+        sites=specimen.sites[near],
+    )
+
+
 def _pixels(raster: Raster) -> Track:
     """The middles of the pixels, row by row."""
     (rows, columns), (height, width) = raster.shape, raster.size_nm
@@ -211,117 +211,76 @@ def _pixels(raster: Raster) -> Track:
     return Track(np.zeros(row.size), x_nm, y_nm, np.zeros(row.size))
 
 
-def _scanner(motion: Motion, rng: np.random.Generator) -> Scanner:
-    """Lateral creep and drift go in directions of chance."""
-    one, other = rng.uniform(0, 2 * math.pi, 2)
-    creep, drift = motion.creep_nm, motion.drift_nm_per_min / 60
-    return Scanner(
-        _piezo(motion.lag, motion.lag_length_nm, motion.lag_skew),
-        Creep((creep * math.cos(one), creep * math.sin(one), motion.creep_z_nm)),
-        Drift(
-            (drift * math.cos(other), drift * math.sin(other), motion.drift_z_nm_per_min / 60),
-            (motion.walk_nm, motion.walk_nm, motion.walk_z_nm),
-        ),
-        (motion.jitter_nm, motion.jitter_nm, motion.jitter_z_nm),
-        (motion.tilt_x_deg, motion.tilt_y_deg),
-    )
-
-
-def _piezo(lag: float, length_nm: float, skew: float) -> BoucWen:
-    return BoucWen(beta=-lag, B_per_nm=1 / length_nm, C_per_nm=skew / length_nm)
-
-
-def _loop(session: Session, conditions: Conditions) -> Loop:
-    electronics, motion = session.electronics, conditions.motion
-    return Loop(
-        session.tunnelling.setpoint_nA,
-        **asdict(conditions.gains),
-        window_cycles=electronics.window_cycles,
-        cycles_per_point=electronics.cycles_per_point,
-        logarithmic=electronics.amplifier == "log",
-        noise=CurrentNoise(**asdict(conditions.noise)),
-        piezo=_piezo(motion.lag_z, motion.lag_length_z_nm, motion.lag_skew),
-    )
-
-
 def _top_nm(sample: Electrode) -> float:
     return float(sample.positions_nm[:, 2].max())
 
 
 def _heights_nm(
-    session: Session, samples: Sequence[Electrode], area_nm2: float
+    perfect: Junction, samples: Sequence[Electrode], setpoint_nA: float
 ) -> tuple[float, float]:
     """Between which heights currents are to be known, so that the tip has room above all samples.
 
-    That is around where the mean of the current is right, farther down by as much as their terraces
-    differ, up by as much as atoms stick out, and no nearer to these than waves allow.
+    That is as far above their terraces as above a perfect surface, and no nearer to any atom than
+    waves allow.
 
     Raises:
         SimulationError: At no height does the setpoint flow, or only too near.
     """
-    ranges = []
-    for sample in samples:
-        mean = _mean_height_nm(session, sample, area_nm2)
-        tops = _tops_nm(sample)
-        if mean < tops.max() + LEAST_DISTANCE_NM:
-            raise SimulationError(
-                f"at {session.tunnelling.setpoint_nA:.3g} nA the tip runs {mean:.3g} nm above the "
-                f"surface, where atoms reach up to {tops.max():.3g} nm, and touches them: lower "
-                "the setpoint"
-            )
-        ranges.append((mean - np.ptp(tops) - BELOW_NM, mean + max(0.0, tops.max()) + ABOVE_NM))
-    low, high = (f(axis) for f, axis in zip((min, max), zip(*ranges, strict=True), strict=True))
-    return max(low, max(map(_top_nm, samples)) + LEAST_DISTANCE_NM), high
+    above_nm = _mean_height_nm(perfect, setpoint_nA, PERFECT_NM**2)
+    if above_nm < LEAST_DISTANCE_NM:
+        raise SimulationError(
+            f"at {setpoint_nA:.3g} nA the tip runs {above_nm:.3g} nm above the surface, and "
+            f"touches it; {LEAST_DISTANCE_NM} nm are wanted: lower the setpoint"
+        )
+    tops = [_tops_nm(sample) for sample in samples]
+    low, high = min(float(t.min()) for t in tops), max(float(t.max()) for t in tops)
+    nearest = max(map(_top_nm, samples)) + LEAST_DISTANCE_NM
+    return max(above_nm + low - BELOW_NM, nearest), above_nm + max(high, 0.0) + ABOVE_NM
 
 
-def _mean_height_nm(session: Session, sample: Electrode, area_nm2: float) -> float:
+def _mean_height_nm(junction: Junction, setpoint_nA: float, area_nm2: float) -> float:
     r"""Where the mean of the current over an area is the setpoint, nm.
 
     .. math:: \bar I(z) = \frac{2\pi}{a^2 A} \sum_{ij} w_{ij} (1 + a h_{ij}) e^{-a h_{ij}}
 
     (the wave of k = 0, see `stm.spectral`).
     """
-    junction, setpoint = session.junction(sample), session.tunnelling.setpoint_nA
     a = junction.decay_per_nm
     densities = junction.densities()
-    atoms = (sample.positions_nm[:, 2], junction.tip.positions_nm[:, 2])
+    atoms = (junction.sample.positions_nm[:, 2], junction.tip.positions_nm[:, 2])
     (depths, below), (heights, above) = map(_by_plane, atoms, densities)
     weights = np.abs(above @ below.T) * (2 * math.pi / (a * a * area_nm2))
     apart = heights[:, None] - depths
 
-    def mean_nA(z_nm: float) -> float:
+    z_nm, mean_nA = sum(SEARCH_NM) / 2, 0.0
+    for _ in range(STEPS):
         height = z_nm + apart
-        return float(np.sum(weights * (1 + a * height) * np.exp(-a * height)))
-
-    low, high = SEARCH_NM
-    near, far = mean_nA(low), mean_nA(high)
-    if not far < setpoint < near:
-        raise SimulationError(
-            f"the setpoint of {setpoint:.3g} nA is out of reach: from {low:g} to {high:g} nm "
-            f"above the surface, {near:.3g} to {far:.3g} nA flow on average: "
-            + ("change the setpoint" if near else "raise the bias to where there are states")
-        )
-    while high - low > 1e-3:
-        middle = (low + high) / 2
-        low, high = (middle, high) if mean_nA(middle) > setpoint else (low, middle)
-    return low
+        mean_nA = float(np.sum(weights * (1 + a * height) * np.exp(-a * height)))
+        # As on a logarithm; what the factor 1 + a h leaves is gone after a few steps.
+        step = math.log(mean_nA / setpoint_nA) / a if mean_nA > 0 else -math.inf
+        z_nm = min(max(z_nm + step, SEARCH_NM[0]), SEARCH_NM[1])
+        if abs(step) < 1e-3:
+            return z_nm
+    raise SimulationError(
+        f"the setpoint of {setpoint_nA:.3g} nA is out of reach: {mean_nA:.3g} nA flow on average "
+        f"{z_nm:.3g} nm above the surface: "
+        + ("change the setpoint" if mean_nA > 0 else "raise the bias to where there are states")
+    )
 
 
 def _by_plane(heights_nm: Array, densities: Array) -> tuple[Array, Array]:
     """The heights of planes of atoms, and the sums of what is given for each atom of a plane."""
     planes, which = np.unique(np.round(heights_nm, 3), return_inverse=True)
-    sums = np.zeros((len(planes), densities.shape[1]))
-    np.add.at(sums, which, densities)
-    return planes, sums
+    return planes, (np.arange(planes.size)[:, None] == which).astype(np.float64) @ densities
 
 
 def _tops_nm(sample: Electrode) -> Array:
     """The heights of the highest atoms in squares of `SQUARE_NM`, nm."""
-    place = np.floor(sample.positions_nm[:, :2] / SQUARE_NM).astype(np.int64)
-    _, square = np.unique(place[:, 0] * 1_000_003 + place[:, 1], return_inverse=True)
-    tops = np.full(square.max() + 1, -np.inf)
-    np.maximum.at(tops, square, sample.positions_nm[:, 2])
-    return tops
+    across, down = np.floor(sample.positions_nm[:, :2].T / SQUARE_NM).astype(np.int64)
+    square = across * 100_000 + down
+    order = np.argsort(square)
+    firsts = np.flatnonzero(np.diff(square[order], prepend=square[order[0]] - 1))
+    return np.maximum.reduceat(sample.positions_nm[order, 2], firsts)
 
 
 def _out_of_reach(ideal: LogCurrent, session: Session) -> str | None:
@@ -348,13 +307,9 @@ def _seen(raster: Raster, way: Track, defects: Sequence[Defect]) -> tuple[SeenDe
     inside = (np.abs(places) <= (width / 2, height / 2)).all(axis=1)
     shown = inside | np.isfinite(trace[:, 0]) | np.isfinite(retrace[:, 0])
     return tuple(
-        SeenDefect(
-            defects[i].kind, defects[i].x_nm, defects[i].y_nm, tuple(trace[i]), tuple(retrace[i])
+        SeenDefect(defect.kind, defect.x_nm, defect.y_nm, (r, c), (r_back, c_back))
+        for defect, (r, c), (r_back, c_back), there in zip(
+            defects, trace.tolist(), retrace.tolist(), shown, strict=True
         )
-        for i in np.flatnonzero(shown)
+        if there
     )
-
-
-def _parameters(session: Session, conditions: Conditions) -> dict[str, dict[str, Any]]:
-    """Every parameter that was drawn, by its table."""
-    return asdict(session) | asdict(conditions)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import RecipeError
+from .raster import CORNERS
 
 Value = float | int | str
 
@@ -152,7 +153,7 @@ class Motion:
         walk_z_nm: The same, vertical.
         jitter_nm: White noise of the position on each lateral axis, nm.
         jitter_z_nm: The same, vertical.
-        lag: Share by which the lateral piezos lag after a turn, 0 to below 1: -beta of `BoucWen`.
+        lag: By how much the lateral piezos lag, -beta of `BoucWen`: 0 to below (1 + lag_skew) / 2.
         lag_z: The same, vertical.
         lag_length_nm: Way after which a lateral lag is as good as complete, 1 / B, nm.
         lag_length_z_nm: The same, vertical.
@@ -177,7 +178,17 @@ class Motion:
     tilt_y_deg: float = 0.0
 
 
-_SIZES = {"uniform": 2, "log_uniform": 2, "normal": 2, "integer": 2, "choice": None}
+POSITIVE = {
+    *("rows", "columns", "width_nm", "line_s", "setpoint_nA", "barrier_eV", "coupling_eV"),
+    *("cycles_per_point", "window_cycles", "longest_step_nm", "lag_length_nm", "lag_length_z_nm"),
+}
+"""Parameters that mean nothing at 0 or below."""
+
+WORDS = {"fast_axis": ("x", "y"), "begins": CORNERS, "amplifier": ("log", "linear")}
+"""Parameters that are one of a few words."""
+
+_KINDS = ("uniform", "log_uniform", "normal", "integer", "choice")
+_WHOLE = ("integer", "choice")
 _SPREAD = 3.0  # standard deviations at which a normal distribution ends
 
 
@@ -205,8 +216,8 @@ class Distribution:
         rest = dict(table)
         probability = rest.pop("probability", 1.0)
         (kind, values), *more = rest.items() or [(None, None)]
-        known = ", ".join(_SIZES)
-        if more or kind not in _SIZES or not isinstance(values, list | tuple) or not values:
+        known = ", ".join(_KINDS)
+        if more or kind not in _KINDS or not isinstance(values, list | tuple) or not values:
             raise RecipeError(
                 f"{what} must be a value or one distribution of {known}, as in "
                 f"{{ uniform = [1, 4] }}, got {dict(table)!r}"
@@ -265,7 +276,7 @@ def parsed(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Given]
         where: The table's name, for the texts of errors.
 
     Raises:
-        RecipeError: An unknown key, or a value of the wrong type.
+        RecipeError: An unknown key, or a value that it cannot have.
     """
     defaults = {f.name: f.default for f in fields(kind) if f.default is not MISSING}
     given: dict[str, Given] = {}
@@ -273,7 +284,13 @@ def parsed(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Given]
         if key not in defaults:
             known = ", ".join(defaults)
             raise RecipeError(f"[{where}] has no parameter {key!r}; it has {known}")
-        given[key] = read(value, f"[{where}] {key}", defaults[key])
+        given[key] = one = read(value, f"[{where}] {key}", defaults[key])
+        for end in extremes(one):
+            if key in POSITIVE and not float(end) > 0:
+                raise RecipeError(f"[{where}] {key} must be positive, got {end:g}")
+            if end not in WORDS.get(key, (end,)):
+                known = ", ".join(WORDS[key])
+                raise RecipeError(f"[{where}] {key} is one of {known}; got {end!r}")
     return given
 
 
@@ -284,16 +301,17 @@ def read(value: Any, what: str, like: Value) -> Given:
         RecipeError: It is neither.
     """
     result = Distribution.of(value, what) if isinstance(value, Mapping) else value
-    for one in result.extremes if isinstance(result, Distribution) else (result,):
+    whole = not isinstance(result, Distribution) or result.kind in _WHOLE
+    for one in extremes(result):
         if isinstance(like, str):
-            good, expected = isinstance(one, str), f"text such as {like!r}"
+            good, expected = isinstance(one, str), f"text, as {like!r}"
         elif isinstance(like, int):
-            good = isinstance(one, int) and not isinstance(one, bool)
-            expected = f"a whole number such as {like}"
+            good = whole and isinstance(one, int) and not isinstance(one, bool)
+            expected = f"a whole number, as {like}"
         else:
-            good, expected = _is_number(one), f"a finite number such as {like:g}"
+            good, expected = _is_number(one), f"a finite number, as {like:g}"
         if not good:
-            raise RecipeError(f"{what} must be {expected}, or a distribution, got {value!r}")
+            raise RecipeError(f"{what} must be {expected}, or drawn from such, got {value!r}")
     return result
 
 

@@ -212,16 +212,19 @@ def tracks(
         some = scanners[first : first + LANES]
         if any(scanner.hysteresis.beta for scanner in some):
             curves = _curves([scanner.hysteresis for scanner in some])
-            memories = [_memories(axis, curves).ravel() for axis in command]
+            bent_x, bent_y = (_memories(axis, curves).ravel() for axis in command)
         else:
-            memories = [np.empty(0)] * 2
+            bent_x = bent_y = np.empty(0)
         walking = any(any(scanner.drift.walk_nm_per_sqrt_s) for scanner in some)
         shaking = any(any(scanner.jitter_nm) for scanner in some)
-        states = [streams(rngs[first : first + LANES]) for _ in range(2)]
+        walks, shakes = (streams(rngs[first : first + LANES]) for _ in range(2))
         given = np.zeros((STEP_X // LANES, LANES))
         given[:, : len(some)] = np.array([_given(o, raster.dwell_s) for o in some]).T
         xs, ys, lifts = (rows(len(some), command.shape[1], np.float64) for _ in range(3))
-        _steer(command, clock, *memories, *states, walking, shaking, given, xs, ys, lifts)
+        _steer(
+            *(command, clock, bent_x, bent_y, walks, shakes),
+            *(walking, shaking, given, xs, ys, lifts),
+        )
         for x, y, lift in zip(xs, ys, lifts, strict=True):
             done.append(Track(ideal.time_s, x + raster.centre_nm[0], y + raster.centre_nm[1], lift))
     return done

@@ -6,17 +6,20 @@ x runs along the columns, y downwards.
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from ..errors import SimulationError
 
 Array = NDArray[np.float64]
 
 CORNERS = ("top left", "top right", "bottom left", "bottom right")
+
+AROUND = 3  # pixels within which displacements are averaged, in standard deviations of the weights
+ROUNDS = 60  # after which an iteration that has not come to rest will not
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +39,8 @@ class Track:
 
     def and_then(self, other: Track) -> Track:
         """This way, and after it the other one."""
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Track(*(np.concatenate(pair) for pair in pairs))
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return Track(*map(np.concatenate, pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,19 @@ class Raster:
 
     def images(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Trace and retrace, of shape (rows, columns), of `values` of shape (points,)."""
-        order = self.order()
-        trace, retrace = np.empty((2, order.size // 2), values.dtype)
-        there, back = values.reshape(order.shape).swapaxes(0, 1)
-        trace[order[:, 0]], retrace[order[:, 1]] = there, back
-        return trace.reshape(self.shape), retrace.reshape(self.shape)
+        rows, columns = self.shape
+        lines = values.reshape(-1, 2, columns if self.fast_axis == "x" else rows)
+        return self._displayed(lines[:, 0]), self._displayed(lines[:, 1, ::-1])
+
+    def _displayed(self, image: NDArray) -> NDArray:
+        """Lines in the order of time, from the first corner, as the image that they are."""
+        if self.fast_axis == "y":
+            image = image.T
+        if self.begins.startswith("bottom"):
+            image = image[::-1]
+        if self.begins.endswith("right"):
+            image = image[:, ::-1]
+        return np.ascontiguousarray(image)
 
     def track(self) -> Track:
         """Where a perfect microscope has its tip: at the middle of one pixel after another."""
@@ -123,8 +134,8 @@ class Raster:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where points of the sample appear in trace and in retrace, after a distorted track.
 
-        The displacement of the track, smoothed over a pixel against jitter, is interpolated
-        linearly between pixels and taken back by iteration.
+        The displacement of the track, averaged around a place against jitter, is taken back by
+        iteration.
 
         Args:
             track: The way that the tip took over this raster.
@@ -134,30 +145,58 @@ class Raster:
             Row and column in either image, in fractions of pixels; shape (n, 2); NaN outside the
             image, or where the track is so torn that it does not say.
         """
-        wanted = self._place(np.asarray(x_nm, np.float64), np.asarray(y_nm, np.float64))
-        went = self._place(track.x_nm, track.y_nm)
-        images = zip(*(self.images(axis) for axis in went), strict=True)
-        trace, retrace = (self._origin(np.stack(image), wanted) for image in images)
+        wanted = np.atleast_2d(np.stack([x_nm, y_nm], axis=-1, dtype=np.float64)).reshape(-1, 2)
+        placing = self._placing()
+        went = zip(self.images(track.x_nm), self.images(track.y_nm), strict=True)
+        trace, retrace = (_origins(x, y, placing, wanted) for x, y in went)
         return trace, retrace
 
-    def _place(self, x_nm: NDArray, y_nm: NDArray) -> NDArray[np.float64]:
-        """Row and column of points in the ideal image, shape (2, points)."""
-        c, s = math.cos(math.radians(self.angle_deg)), math.sin(math.radians(self.angle_deg))
-        x, y = x_nm - self.centre_nm[0], y_nm - self.centre_nm[1]
-        rows_columns = np.stack([c * y - s * x, c * x + s * y]).reshape(2, -1)
-        size, shape = np.array(self.size_nm)[:, None], np.array(self.shape)[:, None]
-        return (rows_columns / size + 0.5) * shape - 0.5
+    def _placing(self) -> Array:
+        """What (x, y, 1), in nm, is to be multiplied by for a row and a column; shape (2, 3)."""
+        turn = math.radians(self.angle_deg)
+        axes = np.array(((-math.sin(turn), math.cos(turn)), (math.cos(turn), math.sin(turn))))
+        axes *= (np.array(self.shape) / self.size_nm)[:, None]
+        origin = (np.array(self.shape) - 1) / 2 - axes @ self.centre_nm
+        return np.column_stack((axes, origin))
 
-    def _origin(self, image: NDArray, wanted: NDArray) -> NDArray[np.float64]:
-        """The pixels whose tip was above those `wanted`; `image` says above which it was."""
-        displaced = image - np.indices(self.shape)
-        displaced = ndimage.gaussian_filter(displaced, (0, 1, 1), mode="nearest")
-        pixel, last = wanted, np.full_like(wanted, np.inf)
-        for _ in range(60):
-            at = [ndimage.map_coordinates(d, pixel, order=1, mode="nearest") for d in displaced]
-            last, pixel = pixel, wanted - np.stack(at)
-            if np.allclose(pixel, last, rtol=0, atol=1e-9):
+
+@njit(cache=True, nogil=True, inline="always")
+def _placed(placing, axis, x, y):
+    return placing[axis, 0] * x + placing[axis, 1] * y + placing[axis, 2]
+
+
+@njit(cache=True, nogil=True)
+def _origins(x, y, placing, wanted):
+    """The pixels of an image above which the tip was, as x and y tell, at the points `wanted`."""
+    found = np.full((len(wanted), 2), np.nan)
+    height, width = x.shape
+    for n in range(len(found)):
+        goal_row = _placed(placing, 0, wanted[n, 0], wanted[n, 1])
+        goal_column = _placed(placing, 1, wanted[n, 0], wanted[n, 1])
+        row, column, moved = goal_row, goal_column, np.inf
+        for _ in range(ROUNDS):
+            down, right = _displacement(x, y, placing, row, column)
+            moved = max(abs(goal_row - down - row), abs(goal_column - right - column))
+            row, column = goal_row - down, goal_column - right
+            if moved < 1e-9:
                 break
-        edge = np.array(self.shape)[:, None] - 0.5
-        found = (np.abs(pixel - last) < 0.01) & (pixel >= -0.5) & (pixel <= edge)
-        return np.where(found.all(axis=0), pixel, np.nan).T
+        inside = -0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5
+        if inside and moved < 0.01:
+            found[n, 0], found[n, 1] = row, column
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _displacement(x, y, placing, row, column):
+    """By how many pixels the tip was off around a place: a mean, weighted by a Gaussian."""
+    height, width = x.shape
+    near_row, near_column = min(max(row, 0.0), height - 1.0), min(max(column, 0.0), width - 1.0)
+    top, left = int(near_row + 0.5) - AROUND, int(near_column + 0.5) - AROUND
+    weights = down = right = 0.0
+    for i in range(max(0, top), min(height, top + 2 * AROUND + 1)):
+        for j in range(max(0, left), min(width, left + 2 * AROUND + 1)):
+            weight = math.exp(-((i - near_row) ** 2 + (j - near_column) ** 2) / 2)
+            weights += weight
+            down += weight * (_placed(placing, 0, x[i, j], y[i, j]) - i)
+            right += weight * (_placed(placing, 1, x[i, j], y[i, j]) - j)
+    return down / weights, right / weights

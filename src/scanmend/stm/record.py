@@ -1,6 +1,6 @@
-"""Simulated scans on disk: in shards for those who train, as microscope files for those who look.
+"""Simulated scans: one by one, in shards for those who train, as files for those who look.
 
-Either way a scan depends on its experiment, the seed and its number only; what is there already is
+Always a scan depends on its experiment, the seed and its number only; what is on disk already is
 not made again, and nothing is there by half.
 """
 
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
+from glob import escape
+from itertools import count as counted
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from ..io import nanonis
 from ..io.nanonis import Header
 from ..io.write import WRITERS, whole
 from ..shards import Layout, Sample, Store
-from .experiment import Experiment, parse
+from .experiment import Experiment, load, parse
 from .microscope import Microscope
 from .simulation import INSTRUMENT, SeenDefect, Simulation
 
@@ -31,6 +34,26 @@ SHARD = 256  #: scans in a shard, about, in whole sessions
 
 _IMAGES = ("trace_nm", "retrace_nm", "trace_nA", "retrace_nA", "topograph_nm")
 _PLACES = ("defects_nm", "defects_trace_px", "defects_retrace_px")
+
+
+def simulate(
+    experiment: Experiment | Path | str, count: int = 1, seed: int = 0
+) -> Iterator[Simulation]:
+    """Takes scans 0 to `count` - 1 of an experiment, a session at a time, as they are asked for.
+
+    Args:
+        experiment: What is done, the file that says it, or the name of a preset.
+        count: How many scans.
+        seed: Of all random numbers.
+
+    Raises:
+        RecipeError: The file is not there, or means nothing.
+        SimulationError: Something in it cannot be carried out.
+    """
+    plan = experiment if isinstance(experiment, Experiment) else load(experiment)
+    microscope = Microscope(plan)
+    sessions = (microscope.session(seed, number) for number in counted())
+    return islice((scan for session in sessions for scan in session), count)
 
 
 def to_shards(
@@ -63,7 +86,7 @@ def to_shards(
     session = experiment.scans_per_session
     shape = experiment.fixed("frame", "rows"), experiment.fixed("frame", "columns")
     arrays = {name: Layout("float32", shape) for name in _IMAGES}
-    arrays |= {name: Layout("float32", (None, 2)) for name in _PLACES}
+    arrays |= {name: Layout("float64", (None, 2)) for name in _PLACES}
     recipe = {"name": experiment.name, **experiment.table()}
     store = Store.create(
         folder, KIND, recipe, seed, count, arrays, session * max(1, SHARD // session)
@@ -103,14 +126,18 @@ def to_files(
     """The same as Nanonis files, `NAME_00000.sxm` and so on, each with its truth beside it.
 
     `NAME_00000.truth.nc` is the undistorted topograph; `NAME_00000.json` has the defects, the tip,
-    every parameter that was drawn, and what went wrong; it is written last. `png` adds a figure.
+    every parameter that was drawn, and what went wrong. It is written first, and says whose the
+    other files are: without it, they are replaced by nobody. `png` adds a figure.
+
+    Args:
+        progress: Counts sessions; for the others, see `to_shards`.
 
     Returns:
         The paths of the scans.
 
     Raises:
-        WriteError: The folder cannot be written to, or holds a scan of that name but of another
-            experiment or seed.
+        WriteError: The folder cannot be written to, or holds a file of that name but of another
+            experiment or seed, or of nobody knows what.
         WorkError: A session cannot be carried out; with its reason.
     """
     folder, session = Path(folder), experiment.scans_per_session
@@ -119,14 +146,43 @@ def to_files(
     except OSError as error:
         raise WriteError(f"{folder} cannot be made: {error.strerror or error}") from error
     recipe = json.dumps({"name": experiment.name, **experiment.table()})
-    stems = [folder / f"{experiment.name}_{number:05d}" for number in range(count)]
-    suffixes = (".sxm", ".truth.nc", *([".png"] if png else []), ".json")
-    todo = [n for n, stem in enumerate(stems) if not _is_there(stem, suffixes, recipe, seed, n)]
-    sessions = sorted({number // session for number in todo})
-    wanted = [[n for n in todo if n // session == one] for one in sessions]
-    make = partial(_write, recipe, seed, folder, suffixes)
-    distribute.run(make, wanted, workers, cluster, progress, "scans")
-    return [stem.with_name(stem.name + ".sxm") for stem in stems]
+    suffixes = (".json", ".sxm", ".truth.nc", *([".png"] if png else []))
+    files = _Files(folder / experiment.name, suffixes, recipe, seed)
+    sessions = sorted({number // session for number in range(count) if not files.are_there(number)})
+    make = partial(_write, files, count)
+    distribute.run(make, sessions, workers, cluster, progress, "session")
+    return [files.path(number, ".sxm") for number in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Where the scans of an experiment are: beginning of their paths, their suffixes, and whose."""
+
+    start: Path
+    suffixes: Sequence[str]
+    recipe: str
+    seed: int
+
+    def path(self, number: int, suffix: str) -> Path:
+        """Of one of the files of a scan."""
+        return self.start.with_name(f"{self.start.name}_{number:05d}{suffix}")
+
+    def are_there(self, number: int) -> bool:
+        """Whether all those of a scan are; any of another scan must not be replaced."""
+        paths = [self.path(number, suffix) for suffix in self.suffixes]
+        there = [path for path in paths if path.exists()]
+        if not there:
+            return False
+        try:
+            known = json.loads(paths[0].read_text(encoding="utf-8"))
+            whose = known["recipe"], known["seed"], known["scan"]
+        except (OSError, ValueError, KeyError, TypeError):
+            whose = None
+        if whose != (json.loads(self.recipe), self.seed, number):
+            raise WriteError(
+                f"{there[0]} is of another experiment or seed: choose another folder, or remove it"
+            )
+        return len(there) == len(paths)
 
 
 @lru_cache(maxsize=2)
@@ -152,35 +208,19 @@ def _simulations(recipe: str, seed: int, numbers: range) -> list[Simulation]:
     return made[numbers[0] - first * each :][: len(numbers)]
 
 
-def _write(
-    recipe: str, seed: int, folder: Path, suffixes: Sequence[str], numbers: Sequence[int]
-) -> None:
-    """Scans of these numbers, of one session, as files."""
-    first = numbers[0] - numbers[0] % _microscope(recipe).experiment.scans_per_session
-    made = _simulations(recipe, seed, range(first, numbers[-1] + 1))
-    for number in numbers:
-        scan = made[number - first]
-        stem = folder / f"{scan.experiment}_{number:05d}"
-        for suffix in suffixes:
-            with whole(stem.with_name(stem.name + suffix), overwrite=True) as unfinished:
-                _WRITERS[suffix](scan, recipe, unfinished)
-
-
-def _is_there(stem: Path, suffixes: Sequence[str], recipe: str, seed: int, number: int) -> bool:
-    """Whether all files of this very scan are; another of its name must not be replaced."""
-    path = stem.with_name(stem.name + suffixes[-1])
-    if not path.exists():
-        return False
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        same = (known["recipe"], known["seed"], known["scan"]) == (json.loads(recipe), seed, number)
-    except (OSError, ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        raise WriteError(
-            f"{path} is of another experiment or seed: choose another folder, or remove it"
-        )
-    return all(stem.with_name(stem.name + suffix).exists() for suffix in suffixes)
+def _write(files: _Files, count: int, session: int) -> None:
+    """Those scans of a session, of the first `count`, that are not there."""
+    each = _microscope(files.recipe).experiment.scans_per_session
+    numbers = range(session * each, min((session + 1) * each, count))
+    for scan in _simulations(files.recipe, files.seed, numbers):
+        if files.are_there(scan.number):
+            continue
+        for suffix in files.suffixes:
+            with whole(files.path(scan.number, suffix), overwrite=True) as unfinished:
+                _WRITERS[suffix](scan, files.recipe, unfinished)
+        stem = files.path(scan.number, "").name
+        for left in files.start.parent.glob(escape(f".{stem}.") + "*"):
+            left.unlink(missing_ok=True)  # by a run that was killed
 
 
 def _write_scan(scan: Simulation, recipe: str, path: Path) -> None:
@@ -258,7 +298,7 @@ def _sample(made: Simulation) -> Sample:
     places = [((d.x_nm, d.y_nm), d.trace, d.retrace) for d in made.defects]
     arrays = {name: getattr(made, name) for name in _IMAGES}
     arrays |= zip(
-        _PLACES, np.array(places, np.float32).reshape(-1, 3, 2).swapaxes(0, 1), strict=True
+        _PLACES, np.array(places, np.float64).reshape(-1, 3, 2).swapaxes(0, 1), strict=True
     )
     about = {
         "pixel_nm": made.pixel_nm,

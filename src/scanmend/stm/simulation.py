@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import NoSuchChannel
 from ..scan import Acquisition, Quantity, Scan
 
 Image = NDArray[np.float32]
@@ -66,22 +67,31 @@ class Simulation:
     fault: str | None
 
     def scan(self, direction: str = "forward", channel: str = "Z") -> Scan:
-        """The trace ("forward") or the retrace ("backward") of "Z" or "Current", as of a file."""
-        height = channel == "Z"
-        there, back = (
-            (self.trace_nm, self.retrace_nm) if height else (self.trace_nA, self.retrace_nA)
-        )
-        values = there if direction == "forward" else back
-        return self._scan(
-            values, channel, direction, Quantity.HEIGHT if height else Quantity.CURRENT
-        )
+        """The trace ("forward") or the retrace ("backward") of "Z" or "Current", as of a file.
+
+        Raises:
+            NoSuchChannel: It is neither.
+        """
+        images = {
+            ("Z", "forward"): self.trace_nm,
+            ("Z", "backward"): self.retrace_nm,
+            ("Current", "forward"): self.trace_nA,
+            ("Current", "backward"): self.retrace_nA,
+        }
+        if (channel, direction) not in images:
+            raise NoSuchChannel(
+                "a simulation has Z and Current, forward and backward; "
+                f"got {channel!r}, {direction!r}"
+            )
+        quantity = Quantity.HEIGHT if channel == "Z" else Quantity.CURRENT
+        return self._scan(images[channel, direction], channel, direction, quantity)
 
     def truth(self) -> Scan:
         """The topograph of an ideal microscope."""
         return self._scan(self.topograph_nm, None, None, Quantity.HEIGHT)
 
     def target(self, kinds: Sequence[str], sigma_nm: float = TARGET_NM) -> Image:
-        """Maps of the trace's defects: a Gaussian of height 1 at each; shape (kinds, rows, columns).
+        """Maps of the defects in the trace, each a Gaussian of height 1; (kinds, rows, columns).
 
         Where Gaussians of a class overlap, the highest counts.
         """
