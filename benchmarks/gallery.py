@@ -2,7 +2,8 @@
 
 Run: python benchmarks/gallery.py [--only NAME]... [--real FOLDER] [--folder FOLDER]
 
-A row is made of a preset, changed by tables; all its pictures show the same piece of surface.
+A row is made of a preset, changed by tables; its pictures show the same piece of surface, but for
+the last, since a double tip meets a larger one.
 `--real` draws sheets with real scans of the same kind beside them, into that folder: they are not
 ours to pass on, and not part of the gallery.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,25 @@ from scanmend.stm.microscope import Microscope
 FOLDER = Path(__file__).parents[1] / "docs/figures/gallery"
 Tables = Mapping[str, Mapping[str, Any]]
 
+FINE = {"rows": 128, "columns": 128}
+
 ROWS: dict[str, tuple[str, int, Tables]] = {
-    "graphene": ("graphene", 0, {"frame": {"width_nm": 6}, "tunnelling": {"bias_V": -0.4}}),
-    "mos2": ("mos2", 0, {"frame": {"width_nm": 6}}),
-    "wse2": ("wse2", 0, {"frame": {"width_nm": 6}}),
+    "graphene": (
+        "graphene",
+        0,
+        {
+            "frame": {"width_nm": 3, **FINE},
+            "tunnelling": {"bias_V": -0.4},
+            "defects_per_nm2": {"vacancy": 0, "divacancy": 0, "nitrogen": 0},
+        },
+    ),
+    "graphene-vacancy": (
+        "graphene",
+        0,
+        {"frame": {"width_nm": 6, **FINE}, "tunnelling": {"bias_V": -0.4}},
+    ),
+    "mos2": ("mos2", 0, {"frame": {"width_nm": 6, **FINE}}),
+    "wse2": ("wse2", 0, {"frame": {"width_nm": 6, **FINE}}),
     "si001h": ("si001h", 0, {"frame": {"width_nm": 25}}),
     "si001h-100nm": ("si001h-100nm", 0, {}),
     "si111-7x7-filled": (
@@ -43,21 +58,28 @@ ROWS: dict[str, tuple[str, int, Tables]] = {
         0,
         {"frame": {"width_nm": 14}, "tunnelling": {"bias_V": 1.5}},
     ),
-    "au111-22x3": ("au111-22x3", 0, {"frame": {"width_nm": 30}}),
+    "au111-22x3": (
+        "au111-22x3",
+        0,
+        {"frame": {"width_nm": 30}, "defects_per_nm2": {"adatom": 0.005, "adsorbate": 0.02}},
+    ),
     "cu111": ("cu111", 0, {"frame": {"width_nm": 16}, "tunnelling": {"bias_V": -0.05}}),
     "ag111": ("ag111", 0, {"frame": {"width_nm": 16}, "tunnelling": {"bias_V": 0.05}}),
 }
 """Of each picture: the preset, the seed, and what differs from the preset."""
 
+APEX: Tables = {"tip": {"double_nm": 0.6, "double_angle_deg": 30, "double_higher_nm": 1.0}}
+"""A second apex, too high to carry a current: all panels need surfaces of one size, to be one."""
+
 SPOILT: dict[str, Tables] = {
-    "loop too slow": {"gains": {"proportional_nm": 0.0, "integral_nm": 0.00002}},
+    "loop too slow": {"gains": {"proportional_nm": 0.0, "integral_nm": 0.0001}},
     "loop too fast, linear": {
         "electronics": {"amplifier": "linear"},
-        "gains": {"proportional_nm": 0.04, "integral_nm": 0.002},
-        "noise": {"shot_bandwidth_Hz": 5000, "amplifier_nA": 0.005, "flicker": 0.05},
+        "gains": {"proportional_nm": 0.0, "integral_nm": 0.00034},
+        "noise": {"shot_bandwidth_Hz": 5000, "amplifier_nA": 0.003, "flicker": 0.03},
     },
-    "hysteresis and creep": {"motion": {"lag": 0.3, "lag_length_nm": 2.0, "creep_nm": 0.15}},
-    "double tip": {"tip": {"double_nm": 0.6, "double_angle_deg": 30, "double_higher_nm": 0.02}},
+    "hysteresis and creep": {"motion": {"lag": 0.3, "lag_length_nm": 2.0, "creep_nm": 0.05}},
+    "double tip": {"tip": {"double_higher_nm": 0.02}},
 }
 """Of each panel: what is worse than in the preset. Lengths are those for a frame of 6 nm."""
 
@@ -88,6 +110,7 @@ def taken(preset: str, seed: int, by: Tables) -> tuple[Scan, Scan]:
 def row(name: str) -> dict[str, Scan]:
     """The panels of a picture, by their titles."""
     preset, seed, by = ROWS[name]
+    by = changed(by, APEX)
     ideal, good = taken(preset, seed, by)
     panels = {"ideal": ideal, "good": good}
     for title, worse in SPOILT.items():
@@ -97,7 +120,7 @@ def row(name: str) -> dict[str, Scan]:
 
 def scaled(by: Tables, factor: float) -> Tables:
     """With the lengths of `SPOILT` as for a frame that is `factor` times as wide."""
-    lengths = {"lag_length_nm", "creep_nm", "double_nm"}
+    lengths = {"lag_length_nm", "creep_nm"}
     return {
         table: {key: factor * v if key in lengths else v for key, v in values.items()}
         for table, values in by.items()
@@ -110,7 +133,9 @@ def real(name: str) -> dict[str, Scan]:
         return {}
     title, file = REAL[name]
     if file not in SI001H:
-        return {title: scanmend.read(DATA / "stm" / file)}
+        # The 7x7 file has no scale; its cells say about 20 nm.
+        scale = {"size_nm": (20, 20), "unit": "m"} if file.startswith("si111") else {}
+        return {title: scanmend.read(DATA / "stm" / file, **scale)}
     scan = si001h(file)
     return {title: scan if "100nm" in name else scan.crop(slice(0, 128), slice(0, 128))}
 
@@ -125,7 +150,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for name in given.only or ROWS:
         panels = row(name)
-        small = {"dpi": 100, "pil_kwargs": {"quality": 85, "optimize": True}}
+        small = {"dpi": 100, "pil_kwargs": {"quality": 75, "optimize": True}}
         beside(panels, panel_in=2.4).savefig(given.folder / f"{name}.jpg", **small)
         for title, scan in panels.items():
             corrugation = np.ptp(np.percentile(scanmend.level.plane(scan)[0].values, (1, 99)))

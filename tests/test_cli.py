@@ -150,3 +150,52 @@ def test_a_folder_of_matrix_scans_is_read_whole(run, real):
     status, out, err = run("info", real / "stm/matrix")
     assert (status, err) == (0, "")
     assert "Omicron MATRIX" in out and "500 × 500 pixels  20 × 20 nm" in out
+
+
+SILICON = """
+material = "si001h"
+scans_per_session = 2
+frame = { rows = 8, columns = 8, width_nm = 3.0 }
+defects_per_nm2 = {}
+"""
+
+
+def test_simulate_writes_scans_and_their_truth(run):
+    Path("mine.toml").write_text(SILICON)
+    status, out, err = run("simulate", "mine.toml", "-n", 3, "-o", "there", "--png", "--seed", 7)
+    assert (status, err) == (0, "")
+    assert out.split() == [f"there/mine_0000{number}.sxm" for number in range(3)]
+    endings = {".sxm", ".json", ".truth.nc", ".png"}
+    made = {path.name for path in Path("there").iterdir()}
+    assert made == {f"mine_0000{number}{ending}" for number in range(3) for ending in endings}
+    about = json.loads(Path("there/mine_00002.json").read_text())
+    assert (about["seed"], about["scan"], about["fault"]) == (7, 2, None)
+    assert scanmend.read("there/mine_00002.sxm", "Current").values.shape == (8, 8)
+
+
+def test_simulate_tells_what_it_did_as_json(run):
+    Path("mine.toml").write_text(SILICON)
+    status, out, err = run("simulate", "mine.toml", "-n", 2, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out) == {"outputs": ["mine_00000.sxm", "mine_00001.sxm"], "faults": {}}
+
+
+def test_simulate_makes_shards(run):
+    Path("mine.toml").write_text(SILICON)
+    arguments = ("simulate", "mine.toml", "-n", 3, "--format", "shards", "-o", "there")
+    assert run(*arguments) == (0, "there\n", "")
+    times = {path: path.stat().st_mtime_ns for path in Path("there").iterdir()}
+    assert {path.name for path in times} == {"manifest.json", "shard-00000.safetensors"}
+    assert run(*arguments) == (0, "there\n", "")
+    assert {path: path.stat().st_mtime_ns for path in Path("there").iterdir()} == times
+
+
+def test_a_simulated_scan_is_a_scan_like_any_other(run):
+    Path("mine.toml").write_text(
+        SILICON.replace("rows = 8, columns = 8", "rows = 16, columns = 16")
+    )
+    run("simulate", "mine.toml")
+    status, out, err = run("restore", "mine_00000.sxm")
+    assert (status, out) == (0, "mine_00000_restored.nc\n"), err
+    _, out, _ = run("info", "mine_00000.sxm")
+    assert "Nanonis SXM" in out and "simulated by scanmend" in out

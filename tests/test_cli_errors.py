@@ -152,6 +152,11 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(run, file):
         ("restore", "scan.nc", "--seed", "-1"),
         ("restore", "scan.nc", "--format", "jpg"),
         ("upscale", "scan.nc", "--factor", "3"),
+        ("simulate",),
+        ("simulate", "graphene", "-n", "0"),
+        ("simulate", "graphene", "--seed", "-1"),
+        ("simulate", "graphene", "--format", "nc"),
+        ("simulate", "graphene", "--workers", "0"),
     ],
     ids=" ".join,
 )
@@ -195,6 +200,97 @@ def test_two_files_of_one_name_do_not_share_a_result(run, terrace):
     status, out, err = run("restore", "monday/a.nc", "tuesday/a.nc", "--overwrite")
     assert (status, out) == (1, "a_restored.nc\n")
     assert "its result would replace that of monday/a.nc: choose another -o" in one_line(err)
+
+
+SILICON = """
+material = "si001h"
+scans_per_session = 1
+frame = { rows = 8, columns = 8, width_nm = 3.0 }
+"""
+WSE2 = SILICON.replace("si001h", "wse2") + 'electrons = "single-orbital"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('material = "gold"', "mine.toml: no material is called 'gold'; there are graphene, mos2,"),
+        ("width = 3", 'mine.toml: an experiment needs a material = "...", one of graphene'),
+        ("width: 3", "cannot read the experiment mine.toml: Expected '=' after a key"),
+        (
+            SILICON + "tips = 3",
+            "mine.toml: unknown key 'tips'; there are material, electrons, scans",
+        ),
+        (
+            SILICON + "[tip]\nkind = 3",
+            "[tip] has no parameter 'kind'; it has shape, dulled, end_at",
+        ),
+        (SILICON + "[defects_per_nm2]\nkink = 1", "si001h has no defect 'kink'; there are "),
+        (SILICON + '[defects_per_nm2]\n"dangling bond" = -1', "is a density, 0 or more, got -1"),
+        (
+            SILICON + '[defects_per_nm2]\n"dangling bond" = 100',
+            "session 0: |x dangling bond do not fit on |: ask for fewer than ",
+        ),
+        (SILICON + "tunnelling.setpoint_nA = -1", "[tunnelling] setpoint_nA must be positive, got"),
+        (
+            SILICON + "tunnelling.setpoint_nA = 1e9",
+            "session 0: |the setpoint of 1e+09 nA is out of",
+        ),
+        (WSE2 + "tunnelling.bias_V = 0.0", "session 0: |raise the bias to where there are states"),
+        (
+            WSE2 + "tunnelling.bias_V = 0.1\ntunnelling.coupling_eV = 0.1",  # in the gap
+            "session 0: |nm above the surface, and touches it; 0.22 nm are wanted: lower the setp",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sxm", "shards"])
+def test_an_experiment_that_cannot_be_is_one_line(run, text, message, kind):
+    Path("mine.toml").write_text(text)
+    status, out, err = run("simulate", "mine.toml", "-o", "there", "--format", kind)
+    assert (status, out) == (1, "")
+    line = one_line(err)
+    for part in message.split("|"):
+        assert part.replace("session", "shard" if kind == "shards" else "session") in line
+    assert err.count("\n") == 1
+    assert not list(Path().glob("there/*.s*")), "something was written after all"
+
+
+def test_an_unknown_experiment_is_told_with_the_presets(run):
+    status, out, err = run("simulate", "grafene")
+    assert (status, out) == (1, "")
+    assert "no experiment 'grafene': neither a file nor one of ag111, au111" in one_line(err)
+
+
+def test_a_loop_that_diverges_is_marked_and_told(run):
+    gains = "[gains]\nproportional_nm = { choice = [0.012, 0.5] }\n"
+    Path("mine.toml").write_text(SILICON + "[defects_per_nm2]\n" + gains)
+    status, out, err = run("simulate", "mine.toml", "-n", 8)
+    assert (status, out.count("\n")) == (0, 8)
+    about = [json.loads(path.read_text()) for path in sorted(Path().glob("*.json"))]
+    bad = [scan["scan"] for scan in about if scan["parameters"]["gains"]["proportional_nm"] == 0.5]
+    assert 0 < len(bad) < 8
+    for scan in about:
+        assert ("the loop diverges" in (scan["fault"] or "")) == (scan["scan"] in bad)
+    told = f"scanmend: {len(bad)} of 8 scans are marked; scan {bad[0]}: the loop diverges: an error"
+    assert one_line(err).startswith(told)
+    status, out, _ = run(
+        "simulate", "mine.toml", "-n", 8, "--format", "shards", "-o", "s", "--json"
+    )
+    assert status == 0
+    assert [int(number) for number in json.loads(out)["faults"]] == bad
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("sxm", "is of another"), ("shards", "holds other sam")]
+)
+def test_scans_of_another_seed_are_left_alone(run, kind, text):
+    Path("mine.toml").write_text(SILICON)
+    arguments = ("simulate", "mine.toml", "-n", 2, "--format", kind, "-o", "there")
+    assert run(*arguments)[0] == 0
+    before = {path: path.read_bytes() for path in Path("there").iterdir()}
+    status, out, err = run(*arguments, "--seed", 1)
+    assert (status, out) == (1, "")
+    assert text in one_line(err) and "choose another folder" in err
+    assert {path: path.read_bytes() for path in Path("there").iterdir()} == before
 
 
 def test_a_changed_model_is_not_as_shipped(run):

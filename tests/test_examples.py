@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-WRITES = {"restore": {"mended.gwy", "mended.png"}, "surface": {"surface.png"}}
+WRITES = {
+    "restore": {"mended.gwy", "mended.png"},
+    "simulate": {"graphene_0.gwy", "graphene_1.gwy"},
+    "surface": {"surface.png"},
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

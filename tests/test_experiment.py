@@ -13,8 +13,9 @@ import pytest
 
 from scanmend.crystals import MATERIALS
 from scanmend.errors import RecipeError
+from scanmend.stm.distribution import Distribution
 from scanmend.stm.experiment import TABLES, Experiment, load, parse, presets
-from scanmend.stm.parameters import POSITIVE, WORDS, Distribution, Frame, Motion, Tunnelling
+from scanmend.stm.parameters import POSITIVE, WORDS, Frame, Motion, Tunnelling
 
 MANY = 20_000
 GRAPHENE = 'material = "graphene"\n'
@@ -193,6 +194,10 @@ def test_a_distribution_that_is_none(value, text):
         (
             GRAPHENE + '[electronics]\namplifier = { choice = ["log", "root"] }',
             "[electronics] amplifier is one of log, linear; got 'root'",
+        ),
+        (
+            GRAPHENE + '[tip]\nshape = "W(110)"',
+            "[tip] shape is one of W(111), W(001), atom; got 'W(110)'",
         ),
         (
             GRAPHENE + "[tunnelling]\nsetpoint_nA = { uniform = [-0.1, 0.2] }",

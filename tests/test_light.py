@@ -29,14 +29,21 @@ def test_who_restores_needs_no_torch(module):
     assert not loaded(f"import scanmend.{module}") & {"torch", "onnx"}
 
 
+def test_who_simulates_loads_neither_torch_nor_dask_nor_matplotlib():
+    modules = loaded("import scanmend; scanmend.simulate; import scanmend.stm.experiment")
+    assert "numba" in modules
+    assert not modules & {"torch", "onnx", "onnxruntime", "dask", "distributed", "matplotlib"}
+
+
 def test_readers_load_their_libraries_only_when_used():
     vendors = {"access2thematrix", "gwyfile", "gsffile", "igor2", "tifffile", "h5py", "xarray"}
     assert not loaded("import scanmend.io") & vendors
 
 
 def test_help_needs_no_science():
-    code = "from scanmend.cli import main; main(['--help'])"
-    assert not loaded(code) & {"numpy", "scipy", "matplotlib", "onnxruntime", "rich"}
+    heavy = {"numpy", "scipy", "numba", "matplotlib", "onnxruntime", "rich", "torch", "distributed"}
+    for arguments in (["--help"], ["simulate", "--help"]):
+        assert not loaded(f"from scanmend.cli import main; main({arguments})") & heavy
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
@@ -77,6 +78,7 @@ def beside(
                 facecolors="none",
                 edgecolors=f"C{index}",
                 linewidths=ring_pt / 8,
+                path_effects=[withStroke(linewidth=ring_pt / 4, foreground="black")],
             )
         axes.set(xlim=(0, width), ylim=(height, 0))
     page.head(first)

@@ -4,9 +4,10 @@ A tip meets the upper chalcogen atoms, at z = 0, and the metal atoms below them;
 atoms are too deep, but electrons hop over them where the model has orbitals there.
 
 A chalcogen atom may be missing, or be oxygen, the most frequent defect of samples that were in air
-(Barja): smaller, so that it lies lower, and with p orbitals deeper by as much as those of the free
-atoms (Harrison). A "dopant" is a shift of the on-site energy and nothing else. Of crystals grown
-from the melt, 1e11 defects are on 1 cm2 (Edelberg), of others 1e12 to 1e13: on 1 nm2, 0.01 to 0.1.
+(Barja): smaller, so that it lies lower, and with p orbitals deeper by about as much as those of the
+free atoms (Harrison). A "dopant" is a shift of the on-site energy and nothing else. Densities are
+chosen in the range of many crystals, of the order of 1e12 to 1e13 defects on 1 cm2: on 1 nm2, 0.01
+to 0.1. Better ones have far fewer (Edelberg).
 
 References:
     G.-B. Liu et al., Phys. Rev. B 88, 085433 (2013), doi:10.1103/PhysRevB.88.085433
@@ -28,8 +29,8 @@ from .piece import GONE, Change, flat
 from .specimen import Kind, Material
 from .tight_binding import VACANCY_EV
 
-DOPANT_EV = 0.5  #: [eV] on-site shift of a dopant, an acceptor: positive draws electrons off
-OXYGEN_NM = -0.06  #: [nm] height of oxygen in place of an upper chalcogen atom
+DOPANT_EV = 0.5  #: [eV] chosen on-site shift of a dopant, an acceptor: positive draws electrons off
+OXYGEN_NM = -0.06  #: [nm] height of oxygen in place of an upper chalcogen atom, about
 
 _TOP, _METAL, _OXYGEN, _DOPANT, _METAL_DOPANT = range(5)
 _UPPER, _MIDDLE = (((0, 0, 0),),), (((0, 0, 1),),)

@@ -5,10 +5,10 @@ an atom that is missing or one that binds hydrogen, leaves a resonance at the Di
 other sublattice around it (Wehling), and all defects mix the two valleys: so come the threefold
 stars, and the sqrt 3 x sqrt 3 pattern between them.
 
-A dopant shifts the energy of its site. One number stands for what Lambin et al. fitted with a
-potential that reaches over the atoms next to it: -10 eV for nitrogen, of which the three carbon
+A dopant shifts the energy of its site alone, where Lambin et al. fitted a potential that reaches
+over the atoms next to it. The shift is chosen: -10 eV for nitrogen, with which the three carbon
 atoms around it appear bright at positive bias, as in experiment (Joucken), and the opposite for
-boron.
+boron. Chosen, too, are what hydrogen shows, and how frequent defects are.
 
 References:
     A. H. Castro Neto et al., Rev. Mod. Phys. 81, 109 (2009), doi:10.1103/RevModPhys.81.109
@@ -29,7 +29,7 @@ from .piece import GONE, Change, flat
 from .specimen import Kind, Material
 from .tight_binding import VACANCY_EV
 
-NITROGEN_EV, BORON_EV = -10.0, 10.0  #: [eV] on-site shifts of dopants
+NITROGEN_EV, BORON_EV = -10.0, 10.0  #: [eV] on-site shifts of dopants, chosen
 RISE_NM = 0.036  #: [nm] of a carbon atom that binds hydrogen, out of the plane
 BOND_NM = 0.113  #: [nm] carbon to hydrogen
 
@@ -39,7 +39,7 @@ _KINDS = (
     Kind("nitrogen", hopping=1),
     Kind("boron", hopping=1),
     Kind("carbon with hydrogen", hopping=1),
-    # A tenth of the state at the Dirac point that it makes is on it: 0.25 nm of apparent height.
+    # A tenth, chosen, of the state at the Dirac point that it makes: 0.25 nm of apparent height.
     Kind("hydrogen", peaks=((0.0, 0.05, 0.1),)),
 )
 _EITHER = (((0, 0, 0),), ((0, 0, 1),))

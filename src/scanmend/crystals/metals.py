@@ -4,8 +4,8 @@ Electrons of the surface state move freely along the terraces, with a mass m* fr
 and everything that is in their way reflects them: standing waves of the period
 :math:`\pi / k_F` around adatoms and along steps (Crommie). Here they hop between neighbours of the
 triangular lattice, with :math:`t = \hbar^2 / 3 m^* a^2`, which bends the band's bottom alike. All
-other states of the metal are a floor under them, as high as the surface state's own density: half
-of what a tip meets.
+other states of the metal are a floor under them, chosen as high as the surface state's own density:
+half of what a tip meets. Chosen, too, are what adatoms show and how frequent defects are.
 
 On a terrace the atoms continue those two layers below as in the crystal (ABC); each step down leads
 to the next layer, displaced by a third of both lattice vectors. A row of atoms with a shift U along
@@ -40,8 +40,8 @@ from .piece import GONE, Change, Piece, cut, with_defects
 from .specimen import Defect, Kind, Material, Specimen, crowded, many
 from .tight_binding import VACANCY_EV, TightBinding, nearest_neighbours
 
-STEP_EV = 2.0  #: [eV] U above: half of gold's electrons at the Fermi level come back
-ADATOM_EV = -1.0  #: [eV] on the three atoms below: a state splits off the band's bottom (Limot)
+STEP_EV = 2.0  #: [eV] U above, chosen: half of gold's electrons at the Fermi level come back
+ADATOM_EV = -1.0  #: [eV] on the 3 atoms below, chosen: a state splits off the band's bottom (Limot)
 KINKS = 0.05  #: of the atoms along a step, those at which it moves by a row
 ATOMS_IN, CELLS = 23, 22  #: of the uppermost layer of gold, along the ridges' normal
 RIDGE_NM, RIDGE_WIDTH_NM = 0.02, 0.35  #: [nm] their height, and their standard deviation
@@ -179,6 +179,11 @@ def surface_state(lattice: Lattice, mass: float, bottom_eV: float) -> TightBindi
     return nearest_neighbours(lattice, -hopping_eV, bottom_eV + 6 * hopping_eV)
 
 
+def _moved(lattice: Lattice, upper: Lattice, mass: float, bottom_eV: float) -> TightBinding:
+    """The surface state of a layer whose atoms have moved a little, to the sites of `upper`."""
+    return replace(surface_state(lattice, mass, bottom_eV), lattice=upper)
+
+
 def _material(
     name: str, cubic_nm: float, mass: float, bottom_eV: float, ridged: bool = False
 ) -> Material:
@@ -212,7 +217,7 @@ def _material(
         defects=what | {kind: change.what for kind, change in changes.items()},
         densities_per_nm2={"step": 5e-4, "vacancy": 0.002, "adatom": 0.01, "adsorbate": 0.02},
         draw=_Surface(upper, step_nm, ridged, changes).draw,
-        electrons={"surface state": partial(surface_state, lattice, mass, bottom_eV)},
+        electrons={"surface state": partial(_moved, lattice, upper, mass, bottom_eV)},
     )
 
 

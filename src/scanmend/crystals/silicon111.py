@@ -4,11 +4,12 @@ A cell is a rhombus of two triangular halves, one of them stacked wrongly onto t
 a hole at each corner and dimers along all sides. On top stand 12 adatoms, 6 in each half; of the
 atoms below them, 6 are bonded to no adatom: the rest atoms.
 
-What the atoms show a tip is an effective model. The rest atoms have taken electrons from the
-adatoms, more from the centre ones than from those at the corners, each of which has one rest atom
-for a neighbour and not two; what is left in the adatoms' dangling bonds lies 0.35 eV below the
-Fermi level, the empty states 0.5 eV above it, the rest atoms' filled ones 0.8 eV below, and the
-adatoms' back bonds 1.7 eV.
+What the atoms show a tip is an effective model, whose widths and shares are chosen so that the
+known contrast of either bias comes out. The rest atoms have taken electrons from the adatoms, more
+from the centre ones than from those at the corners, each of which has one rest atom for a neighbour
+and not two; what is left in the adatoms' dangling bonds lies about 0.35 eV below the Fermi level,
+the empty states 0.5 eV above it, the rest atoms' filled ones 0.8 eV below, and the adatoms' back
+bonds 1.7 eV.
 
 References:
     K. Takayanagi et al., J. Vac. Sci. Technol. A 3, 1502 (1985): the structure.

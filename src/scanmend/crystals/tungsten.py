@@ -36,10 +36,10 @@ from .lattice import Array
 A_NM = 0.3165  #: [nm] lattice constant
 ATOMS_PER_NM3 = 2 / A_NM**3
 HOPPING_EV = -1.0
-"""[eV] With eight neighbours, the second moment 8 t^2 of an even d band that is 9.8 eV wide."""
+"""[eV] Chosen: its second moment 8 t^2 is that of an even band 9.8 eV wide, about as the d band."""
 LEVELS = 12
 """Links of the chain; four more change an apex atom's density by some per cent of its peak."""
-BROADENING_EV = 0.15  #: [eV] half width that a level would have
+BROADENING_EV = 0.15  #: [eV] half width that a level would have, chosen
 
 
 def atoms(low_nm: ArrayLike, high_nm: ArrayLike) -> Array:

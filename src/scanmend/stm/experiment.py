@@ -21,32 +21,30 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..crystals import MATERIALS, Material
 from ..errors import RecipeError
+from .distribution import Distribution, Given, Value, drawn, extremes, read
 from .parameters import (
     Apex,
-    Distribution,
     Electronics,
     Frame,
     Gains,
-    Given,
     Motion,
     Noise,
     Surface,
     Tunnelling,
-    Value,
-    drawn,
-    extremes,
     parsed,
-    read,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 TABLES: dict[str, type] = {
     "frame": Frame,
@@ -63,7 +61,7 @@ TABLES: dict[str, type] = {
 _DEFECTS = "defects_per_nm2"
 _STREAMS = (*TABLES, _DEFECTS, "atoms", "way", "current")
 
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -124,14 +122,16 @@ class Experiment:
     def draw(self, table: str, kind: type[T], seed: int, number: int) -> T:
         """The values of a table, for a scan or session."""
         given, rng = self.tables.get(table, {}), self.stream(table, seed, number)
-        return kind(**{key: drawn(value, rng) for key, value in given.items()})
+        keys = [field.name for field in fields(kind) if field.name in given]  # not the file's order
+        return kind(**{key: drawn(given[key], rng) for key in keys})
 
     def densities(self, seed: int, number: int) -> dict[str, float]:
         """The densities of all classes of defects for a scan, 1/nm2."""
         if self.defects_per_nm2 is None:
             return dict(self.surface.densities_per_nm2)
         rng, given = self.stream(_DEFECTS, seed, number), self.defects_per_nm2
-        return {kind: float(drawn(value, rng)) for kind, value in given.items()}
+        kinds = [kind for kind in self.surface.defects if kind in given]
+        return {kind: float(drawn(given[kind], rng)) for kind in kinds}
 
     def extremes(self, table: str, key: str) -> tuple[Value, ...]:
         """The value of a parameter, or those between which a distribution lies."""

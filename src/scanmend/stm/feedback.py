@@ -34,6 +34,7 @@ from .log_current import LogCurrent
 from .noise import SILENT, CurrentNoise, slow
 from .piezo import FAITHFUL, BoucWen, bouc_wen_step
 
+MOST_BEND = 2.5  #: (B + |C|) times a step: from 2.7 on, the method of Runge and Kutta diverges
 AMPLIFIER_SPAN = 7.0  #: [ln] a preamplifier measures e^7 = 1100 times the setpoint, no more
 SUSPECT_ERROR = 0.2  #: rms error from which a loop with unstable gains is said to diverge
 SUSPECT_SHARE = 0.1  #: of all cycles at the longest step, from which a loop is said not to follow
@@ -77,6 +78,13 @@ class Loop:
                 "the window, the cycles at a point and the longest step must be positive, got "
                 f"{self.window_cycles}, {self.cycles_per_point} and {self.longest_step_nm} nm"
             )
+        piezo = self.piezo
+        bend = (piezo.B_per_nm + abs(piezo.C_per_nm)) * self.longest_step_nm
+        if piezo.beta and bend > MOST_BEND:
+            raise SimulationError(
+                f"the vertical piezo forgets within {1 / piezo.B_per_nm:.3g} nm, but its steps go "
+                f"up to {self.longest_step_nm:.3g} nm: shorten them, or lengthen its lag"
+            )
         if not all(0 <= gain < math.inf for gain in self.gains_nm):
             raise SimulationError(f"gains cannot be negative, got {self.gains_nm} nm")
 
@@ -91,8 +99,8 @@ class Loop:
         Near the setpoint either error is :math:`-a \delta`, for a tip :math:`\delta` too high and
         a current that falls as :math:`e^{-az}`. This is the largest root of
 
-        .. math:: \delta_{n+1} = \delta_n - a s \Big[K_p \delta_n +
-                  K_i \sum_{m=n-w+1}^{n} \delta_m + K_d (\delta_n - \delta_{n-1})\Big]
+        .. math:: \delta_{n+1} = \delta_n - a s [K_p \delta_n +
+                  K_i \sum_{m=n-w+1}^{n} \delta_m + K_d (\delta_n - \delta_{n-1})]
 
         where s is the slope of the piezo where it is steepest.
 

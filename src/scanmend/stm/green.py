@@ -39,6 +39,7 @@ from ..crystals.lattice import Array, Sites
 from ..crystals.tight_binding import TightBinding
 from ..errors import SimulationError
 
+MOST_BYTES = 4_000_000_000  #: of a table
 BROADENING_EV = 0.05  #: [eV] half width of a level: temperature, modulation and lifetime
 
 
@@ -167,6 +168,13 @@ class LatticeGreen:
         states = states.astype(dtype)
         rows, columns = (np.arange(-cells, cells + 1) % mesh for cells in (first, second))
         pairs = np.transpose(np.triu_indices(bands.shape[-1]))
+        size = z.size * len(pairs) * len(rows) * len(columns) * np.dtype(dtype).itemsize
+        if size > MOST_BYTES:
+            raise SimulationError(
+                f"Green's functions of {bands.shape[-1]} orbitals in {len(rows)} x {len(columns)} "
+                f"cells at {z.size} energies take {size / 1e9:.3g} GB: scan a smaller frame, or "
+                "choose electrons with fewer orbitals"
+            )
         table = np.empty((z.size, len(pairs), len(rows), len(columns)), dtype)
         for some in np.array_split(np.arange(len(pairs)), math.ceil(len(pairs) / 4)):
             i, j = pairs[some].T

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from ..crystals.specimen import Defect, Specimen
 from ..errors import SimulationError
@@ -28,19 +29,21 @@ from .raster import Raster, Track
 from .session import Conditions, Session, parameters
 from .simulation import SeenDefect, Simulation
 from .spectral import LEAST_DISTANCE_NM, Accuracy
+from .tip import ENERGIES_EV
 from .topograph import currents_on_planes
 
 ENERGY_STEP_EV = 0.05  #: [eV] as wide as levels are: the trapezoidal rule errs by 0.2 %
-MARGIN_NM = 1.0  #: [nm] from the tip's way to the edge of the atoms
+MARGIN_NM = 1.0  #: [nm] from the way of each apex to the edge of the atoms
 PERFECT_NM = 6.0  #: [nm] side of the perfect piece that says how high the tip runs
 STRAY, STRAY_NM = 0.1, 0.25  #: how far the way may lead out of the frame: a share of it, and more
 BELOW_NM, ABOVE_NM = 0.15, 0.15  #: [nm] around the mean height, for which currents are known
 SQUARE_NM = 0.8  #: [nm] side of squares in each of which a terrace has atoms on top
+WIDEST_NM = 300.0  #: [nm] of a frame: a million atoms
 SEARCH_NM = (0.1, 3.0)  #: [nm] where the mean height is looked for
 STEPS = 20  #: in which it is found, or is not there
 
 EVERYDAY = Accuracy(3e-5, 1e-4, 3e-5, np.float32)
-"""Heights to about 1e-5 nm: a hundredth of what noise does to them."""
+"""Heights to 1e-5 nm above one terrace, 1e-4 nm above several: less than noise does to them."""
 
 
 class Microscope:
@@ -51,7 +54,7 @@ class Microscope:
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+        self.experiment, self._libraries = experiment, ThreadpoolController()
         biases, widths, rows, columns = (
             [float(value) for value in experiment.extremes(table, key)]
             for table, key in (
@@ -61,10 +64,18 @@ class Microscope:
                 ("frame", "columns"),
             )
         )
+        if max(map(abs, biases)) > ENERGIES_EV[-1] or max(widths) > WIDEST_NM:
+            raise SimulationError(
+                f"a bias goes up to {ENERGIES_EV[-1]:g} V either way, and a frame up to "
+                f"{WIDEST_NM:g} nm, got {max(biases, key=abs):g} V and {max(widths):g} nm"
+            )
         steps = math.ceil(max(map(abs, biases)) / ENERGY_STEP_EV) + 1
-        energies = np.arange(-steps, steps + 1) * ENERGY_STEP_EV
+        filled, empty = steps * (min(biases) < 0), steps * (max(biases) > 0)
+        energies = np.arange(-max(filled, 1), max(empty, 1) + 1) * ENERGY_STEP_EV
         width = max(widths)
-        widest_nm = math.hypot(*_piece_nm((width * max(rows) / min(columns), width)))
+        margin_nm = MARGIN_NM + max(abs(float(d)) for d in experiment.extremes("tip", "double_nm"))
+        size_nm = width * max(rows) / min(columns), width
+        widest_nm = math.hypot(*_piece_nm(size_nm, margin_nm)) + 1  # for atoms that are moved
         self._electrons = Electrons(experiment.surface, experiment.electrons, energies, widest_nm)
         size_nm = PERFECT_NM, PERFECT_NM
         self._perfect = experiment.surface.specimen({}, size_nm, 0.0, np.random.default_rng(0))
@@ -81,6 +92,11 @@ class Microscope:
             SimulationError: What was drawn cannot be carried out: a setpoint that is not reached,
                 more defects than there is room for, a loop or a piezo that cannot be.
         """
+        # Sums in several threads are rounded otherwise, and scans are to be the same everywhere.
+        with self._libraries.limit(limits=1, user_api="blas"):
+            return self._session(seed, session)
+
+    def _session(self, seed: int, session: int) -> list[Simulation]:
         experiment = self.experiment
         first = session * experiment.scans_per_session
         numbers = range(first, first + experiment.scans_per_session)
@@ -88,9 +104,10 @@ class Microscope:
         each = [Conditions.drawn(experiment, seed, number) for number in numbers]
 
         raster = replace(shared.raster, angle_deg=0.0)  # as the frame sees it
-        piece_nm, pixels = _piece_nm(raster.size_nm), _pixels(raster)
+        margin_nm = _margin_nm(shared)
+        piece_nm, pixels = _piece_nm(raster.size_nm, margin_nm), _pixels(raster)
         ways = _ways(shared, each, [experiment.stream("way", seed, n) for n in numbers])
-        ways, strays = zip(*(_held(way, piece_nm) for way in ways), strict=True)
+        ways, strays = zip(*(_held(way, piece_nm, margin_nm) for way in ways), strict=True)
         specimens = [
             experiment.surface.specimen(
                 conditions.defects_per_nm2,
@@ -132,9 +149,10 @@ class Microscope:
     ) -> tuple[list[LogCurrent], list[LogCurrent]]:
         """Above the pixels, and along its way, of each specimen."""
         axes = axes_over([*ways, pixels], session.pixel_nm)
+        margin_nm = _margin_nm(session)
         electrodes = [
             self._electrons.electrode(specimen, *session.window_eV)
-            for specimen in (self._perfect, *(_around(one, *axes) for one in specimens))
+            for specimen in (self._perfect, *(_around(one, *axes, margin_nm) for one in specimens))
         ]
         perfect, *samples = electrodes
         junction = session.junction(max(samples, key=_top_nm))
@@ -167,33 +185,38 @@ def _ways(
     ]
 
 
-def _piece_nm(size_nm: tuple[float, float]) -> tuple[float, float]:
+def _margin_nm(session: Session) -> float:
+    """How far atoms reach beyond the tip's way, nm: a second apex is to meet some, too."""
+    return MARGIN_NM + abs(session.tip.double_nm)
+
+
+def _piece_nm(size_nm: tuple[float, float], margin_nm: float) -> tuple[float, float]:
     """How large a piece of surface is drawn for a frame, nm; however far the tip then strays."""
-    height, width = (side * (1 + 2 * STRAY) + 2 * (STRAY_NM + MARGIN_NM) for side in size_nm)
+    height, width = (side * (1 + 2 * STRAY) + 2 * (STRAY_NM + margin_nm) for side in size_nm)
     return height, width
 
 
-def _held(way: Track, piece_nm: tuple[float, float]) -> tuple[Track, str | None]:
+def _held(way: Track, piece_nm: tuple[float, float], margin_nm: float) -> tuple[Track, str | None]:
     """The way without what leads so far that there is no surface, and what was wrong with it."""
-    height, width = (side / 2 - MARGIN_NM for side in piece_nm)
+    height, width = (side / 2 - margin_nm for side in piece_nm)
     x_nm, y_nm = np.clip(way.x_nm, -width, width), np.clip(way.y_nm, -height, height)
     beyond = max(float(np.abs(way.x_nm - x_nm).max()), float(np.abs(way.y_nm - y_nm).max()))
     if not beyond:
         return way, None
     return replace(way, x_nm=x_nm, y_nm=y_nm), (
-        f"the tip strays {beyond:.3g} nm beyond the piece of surface that was drawn, and is held at "
-        "its edge: less creep, drift or lag, or a larger frame"
+        f"the tip strays {beyond:.3g} nm beyond the piece of surface that was drawn, and is held "
+        "at its edge: less creep, drift or lag, or a larger frame"
     )
 
 
-def _around(specimen: Specimen, x_nm: Array, y_nm: Array) -> Specimen:
-    """Its atoms within `MARGIN_NM` of a grid; all that scatters stays."""
+def _around(specimen: Specimen, x_nm: Array, y_nm: Array, margin_nm: float) -> Specimen:
+    """Its atoms within a margin of a grid; all that scatters stays."""
     x, y, _ = specimen.positions_nm.T
     near = np.flatnonzero(
-        (x >= x_nm[0] - MARGIN_NM)
-        & (x <= x_nm[-1] + MARGIN_NM)
-        & (y >= y_nm[0] - MARGIN_NM)
-        & (y <= y_nm[-1] + MARGIN_NM)
+        (x >= x_nm[0] - margin_nm)
+        & (x <= x_nm[-1] + margin_nm)
+        & (y >= y_nm[0] - margin_nm)
+        & (y <= y_nm[-1] + margin_nm)
     )
     return replace(
         specimen,
@@ -230,7 +253,8 @@ def _heights_nm(
     if above_nm < LEAST_DISTANCE_NM:
         raise SimulationError(
             f"at {setpoint_nA:.3g} nA the tip runs {above_nm:.3g} nm above the surface, and "
-            f"touches it; {LEAST_DISTANCE_NM} nm are wanted: lower the setpoint"
+            f"touches it; {LEAST_DISTANCE_NM} nm are wanted: lower the setpoint, or choose a bias "
+            "at which there are more states"
         )
     tops = [_tops_nm(sample) for sample in samples]
     low, high = min(float(t.min()) for t in tops), max(float(t.max()) for t in tops)

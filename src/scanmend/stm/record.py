@@ -15,7 +15,7 @@ from glob import escape
 from itertools import count as counted
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from ..shards import Layout, Sample, Store
 from .experiment import Experiment, load, parse
 from .microscope import Microscope
 from .simulation import INSTRUMENT, SeenDefect, Simulation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 KIND = "simulated STM scans"
 SHARD = 256  #: scans in a shard, about, in whole sessions
@@ -102,15 +105,21 @@ def simulation(store: Store, number: int) -> Simulation:
         IndexError, ReadError, CorruptFile: It is not there, or damaged.
     """
     sample = store[number]
-    images = [sample.arrays[name] for name in _IMAGES]
     about: Mapping[str, Any] = sample.about
-    places = (map(tuple, sample.arrays[name].tolist()) for name in _PLACES)
+    places = (sample.arrays[name].tolist() for name in _PLACES)
     defects = tuple(
-        SeenDefect(kind, *place, trace, retrace)
-        for kind, place, trace, retrace in zip(about["defects"], *places, strict=True)
+        SeenDefect(kind, x, y, (row, column), (row_back, column_back))
+        for kind, (x, y), (row, column), (row_back, column_back) in zip(
+            about["defects"], *places, strict=True
+        )
     )
-    first = (store.recipe["name"], store.seed, number, about["pixel_nm"])
-    return Simulation(*first, *images, defects, about["parameters"], about["fault"])
+    return Simulation(
+        *(store.recipe["name"], store.seed, number, about["pixel_nm"]),
+        **{name: sample.arrays[name] for name in _IMAGES},
+        defects=defects,
+        parameters=about["parameters"],
+        fault=about["fault"],
+    )
 
 
 def to_files(
@@ -185,6 +194,23 @@ class _Files:
         return len(there) == len(paths)
 
 
+def figure(scan: Simulation) -> Figure:
+    """The surface and what was measured of it, with a ring around each defect that is seen."""
+    from ..figures import beside  # which loads Matplotlib
+
+    marks = {
+        "trace": [(d.kind, *d.trace) for d in scan.defects],
+        "retrace": [(d.kind, *d.retrace) for d in scan.defects],
+    }
+    scans = {
+        "ideal": scan.truth(),
+        "trace": scan.scan("forward"),
+        "retrace": scan.scan("backward"),
+        "current": scan.scan("forward", "Current"),
+    }
+    return beside(scans, marks)
+
+
 @lru_cache(maxsize=2)
 def _microscope(recipe: str) -> Microscope:
     """Of a process that makes one shard after another."""
@@ -205,7 +231,7 @@ def _simulations(recipe: str, seed: int, numbers: range) -> list[Simulation]:
     made = [
         scan for session in range(first, last + 1) for scan in microscope.session(seed, session)
     ]
-    return made[numbers[0] - first * each :][: len(numbers)]
+    return made[: len(numbers)]
 
 
 def _write(files: _Files, count: int, session: int) -> None:
@@ -234,19 +260,7 @@ def _write_truth(scan: Simulation, recipe: str, path: Path) -> None:
 
 
 def _write_figure(scan: Simulation, recipe: str, path: Path) -> None:
-    from ..figures import beside  # which loads Matplotlib
-
-    marks = {
-        "trace": [(d.kind, *d.trace) for d in scan.defects],
-        "retrace": [(d.kind, *d.retrace) for d in scan.defects],
-    }
-    scans = {
-        "ideal": scan.truth(),
-        "trace": scan.scan("forward"),
-        "retrace": scan.scan("backward"),
-        "current": scan.scan("forward", "Current"),
-    }
-    beside(scans, marks).savefig(path, format="png")
+    figure(scan).savefig(path, format="png")
 
 
 def _write_about(scan: Simulation, recipe: str, path: Path) -> None:
