@@ -75,7 +75,7 @@ SPOILT: dict[str, Tables] = {
     "loop too slow": {"gains": {"proportional_nm": 0.0, "integral_nm": 0.0001}},
     "loop too fast, linear": {
         "electronics": {"amplifier": "linear"},
-        "gains": {"proportional_nm": 0.0, "integral_nm": 0.00034},
+        "gains": {"proportional_nm": 0.004, "integral_nm": 0.0009},
         "noise": {"shot_bandwidth_Hz": 5000, "amplifier_nA": 0.003, "flicker": 0.03},
     },
     "hysteresis and creep": {"motion": {"lag": 0.3, "lag_length_nm": 2.0, "creep_nm": 0.05}},

@@ -16,9 +16,11 @@ import scanmend
 from scanmend.errors import NoSuchChannel, RecipeError, SimulationError
 from scanmend.scan import Quantity
 from scanmend.stm.experiment import Experiment, load, parse, presets
-from scanmend.stm.microscope import Microscope
+from scanmend.stm.microscope import Microscope, _margin_nm, _piece_nm
 from scanmend.stm.raster import CORNERS
+from scanmend.stm.session import Conditions, Session
 from scanmend.stm.simulation import SeenDefect, Simulation
+from scanmend.stm.topograph import newton
 
 Image = NDArray[np.floating]
 
@@ -487,3 +489,30 @@ def test_a_second_apex_has_a_surface_beneath_it_up_to_the_edge():
     )
     left, right = scan.topograph_nm[:, :4].mean(), scan.topograph_nm[:, -4:].mean()
     assert right == pytest.approx(left, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "error_nm"),
+    [("luzny-wse2-main", 2e-5), ("cu111", 2e-5), ("si001h", 4e-5), ("graphene", 1.5e-4)],
+)
+def test_all_that_makes_it_fast_leaves_the_heights_of_the_sum_of_pairs(name, error_nm):
+    experiment = load(name)
+    microscope = Microscope(experiment)
+    scan = microscope.scan(0, 1)
+    shared, conditions = Session.drawn(experiment, 0, 0), Conditions.drawn(experiment, 0, 1)
+    specimen = experiment.surface.specimen(
+        conditions.defects_per_nm2,
+        _piece_nm(shared.raster.size_nm, _margin_nm(shared)),
+        conditions.surface.angle_deg - shared.frame.angle_deg,
+        experiment.stream("atoms", 0, 1),
+    )
+    sample = microscope._electrons.electrode(specimen, *shared.window_eV)
+    some = slice(None, None, scan.topograph_nm.shape[0] // 8)
+    x_nm, y_nm = (
+        ((np.arange(count) + 0.5) * shared.pixel_nm - size / 2)[some]
+        for count, size in zip(shared.raster.shape[::-1], shared.frame.size_nm[::-1], strict=True)
+    )
+    found = scan.topograph_nm[some, some].astype(np.float64)
+    exact = newton(shared.junction(sample), x_nm, y_nm, shared.tunnelling.setpoint_nA, found)
+    assert np.ptp(exact) > 100 * error_nm
+    assert np.abs(found - exact).max() < error_nm

@@ -34,6 +34,8 @@ from .topograph import currents_on_planes
 
 ENERGY_STEP_EV = 0.05  #: [eV] as wide as levels are: the trapezoidal rule errs by 0.2 %
 MARGIN_NM = 1.0  #: [nm] from the way of each apex to the edge of the atoms
+PITCH_NM = 0.0625  #: [nm] of the grid of currents, so that splines follow a lattice
+COARSE_NM = 0.1  #: [nm] pixels from which on they are no more to be seen, and the grid is theirs
 PERFECT_NM = 6.0  #: [nm] side of the perfect piece that says how high the tip runs
 STRAY, STRAY_NM = 0.1, 0.25  #: how far the way may lead out of the frame: a share of it, and more
 BELOW_NM, ABOVE_NM = 0.15, 0.15  #: [nm] around the mean height, for which currents are known
@@ -148,7 +150,10 @@ class Microscope:
         specimens: Sequence[Specimen],
     ) -> tuple[list[LogCurrent], list[LogCurrent]]:
         """Above the pixels, and along its way, of each specimen."""
-        axes = axes_over([*ways, pixels], session.pixel_nm)
+        pitch_nm = session.pixel_nm
+        if pitch_nm < COARSE_NM:
+            pitch_nm = min(pitch_nm, PITCH_NM)
+        axes = axes_over([*ways, pixels], pitch_nm)
         margin_nm = _margin_nm(session)
         electrodes = [
             self._electrons.electrode(specimen, *session.window_eV)
