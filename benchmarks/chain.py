@@ -97,22 +97,24 @@ def against_size(sizes: tuple[tuple[int, float], ...], plot: Path | None) -> Non
     print("A scan of Si(001):H, trace and retrace, one thread.\n")
     table(("pixels a side", "frame, nm", "s"), rows)
     if plot is not None:
-        figure = Figure(figsize=(5, 3.4), dpi=160, layout="constrained")
-        axes = figure.subplots()
-        megapixels = np.array([pixels**2 / 1e6 for pixels, _ in sizes])
-        axes.loglog(megapixels, seconds, "o-", color="C0")
-        axes.loglog(megapixels, seconds[0] * megapixels / megapixels[0], ":", color="0.5")
-        axes.set(xlabel="million pixels", ylabel="seconds a scan")
-        for (pixels, frame_nm), x, y in zip(sizes, megapixels, seconds, strict=True):
-            axes.annotate(
-                f"{pixels} px, {frame_nm:g} nm",
-                (x, y),
-                (4, -10),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        axes.margins(0.2)
-        figure.savefig(plot)
+        draw(sizes, seconds, plot)
+
+
+def draw(sizes: tuple[tuple[int, float], ...], seconds: list[float], plot: Path) -> None:
+    """Seconds a scan against its pixels; dotted, what is proportional to them."""
+    figure = Figure(figsize=(5, 3.4), dpi=160, layout="constrained")
+    axes = figure.subplots()
+    pixels = np.array([side**2 for side, _ in sizes])
+    axes.loglog(pixels, seconds, "o-", color="C0")
+    axes.loglog(pixels, seconds[0] * pixels / pixels[0], ":", color="0.5")
+    axes.set(xlabel="pixels", ylabel="seconds a scan")
+    for (side, frame_nm), x, y in zip(sizes, pixels, seconds, strict=True):
+        last = side == sizes[-1][0]
+        where = {"xytext": (-8, 18) if last else (6, -10), "ha": "right" if last else "left"}
+        label = f"{side} × {side}, {frame_nm:g} nm"
+        axes.annotate(label, (x, y), textcoords="offset points", fontsize=8, **where)
+    axes.margins(0.15)
+    figure.savefig(plot)
 
 
 def make(count: int, folder: Path) -> None:

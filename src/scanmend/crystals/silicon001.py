@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import defects
-from .specimen import Defect, Kind, Material, Specimen, some
+from .specimen import Defect, Kind, Material, Specimen, inside, some
 from .topograph import Array
 
 LATTICE_NM = 0.5431  #: [nm] cubic lattice constant of silicon
@@ -176,7 +176,7 @@ def _draw(
         defects=tuple(
             Defect(kind, x, y)
             for kind, points in found
-            for x, y in points[_inside(points[:, 0], points[:, 1], size)].tolist()
+            for x, y in points[inside(points[:, 0], points[:, 1], size)].tolist()
         ),
     )
 
@@ -205,7 +205,7 @@ def _terrace(
         boundary = boundary[ground(boundary[:, 0], boundary[:, 1]) == base_nm]
         across += np.where(along > wall_nm @ row, ROW_NM / 2, 0.0)
     x, y = along * row[0] + across * beside[0], along * row[1] + across * beside[1]
-    here = (ground(x, y) == base_nm) & _inside(x, y, size_nm)
+    here = (ground(x, y) == base_nm) & inside(x, y, size_nm)
     middles = np.stack([x[here], y[here], np.full(here.sum(), base_nm)], 1)
     half = HALF_NM * np.array((*beside, 0))
     return np.flatnonzero(here), middles[:, None] + np.stack([-half, half]), boundary
@@ -225,7 +225,7 @@ def _added(
     added = []
     for kind, canvas in (("bright chain", chains), ("adsorbate", clusters)):
         for bumps in canvas.bumps_nm:
-            x, y, h = bumps[_inside(bumps[:, 0], bumps[:, 1], size_nm)].T
+            x, y, h = bumps[inside(bumps[:, 0], bumps[:, 1], size_nm)].T
             base = ground(x, y)
             z = base + np.round((h - base) * STANDS / GRAIN_NM) * GRAIN_NM
             added.append((kind, np.stack([x, y, z], 1)))
@@ -294,10 +294,6 @@ class _Bumps:
     ) -> None:
         """Bumps that belong together; of their shape, the simulated tip makes its own."""
         self.bumps_nm.append(np.stack([x, y, h], 1))
-
-
-def _inside(x: Array, y: Array, size_nm: Array) -> NDArray[np.bool_]:
-    return (abs(y) <= size_nm[0] / 2) & (abs(x) <= size_nm[1] / 2)
 
 
 SI001H = Material(

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from .lattice import Array, Lattice, hexagonal
 from .silicon001 import LATTICE_NM
-from .specimen import Defect, Kind, Material, Specimen, some
+from .specimen import Defect, Kind, Material, Specimen, inside, some
 
 SURFACE_NM = LATTICE_NM / math.sqrt(2)  #: [nm] 0.3840, of the surface that is not reconstructed
 CELL_NM = 7 * SURFACE_NM  #: [nm] 2.688
@@ -130,7 +130,11 @@ def _draw(
         corners[beyond, :2] += rng.integers(1, 7) / 7 * vectors[0]
         thirds = np.arange(3 * cells[:, 0].min(), 3 * cells[:, 0].max()) / 3
         points = thirds[:, None] * vectors[0] + origin
-        found = [(kind, p) for kind in lines for p in points[_inside(points, size)]]
+        found = [
+            (kind, p)
+            for kind in lines
+            for p in points[inside(points[..., 0], points[..., 1], size)]
+        ]
     if STEP in lines:
         # The next layers are stacked a third of a1 + a2 farther: here, under the upper terrace.
         corners[beyond, :2] += (1 / 21, -2 / 21) @ vectors
@@ -138,7 +142,7 @@ def _draw(
 
     atoms = np.column_stack([crystal.basis_nm, _HEIGHTS_NM])
     everywhere = corners[:, None] + atoms
-    here = _inside(everywhere, size)
+    here = inside(everywhere[..., 0], everywhere[..., 1], size)
     positions = everywhere[here]
     cell, atom = np.nonzero(here)
     sites = np.column_stack([cells[cell], atom])
@@ -159,12 +163,6 @@ def _draw(
         np.concatenate([sites[kept], sites[below]]),
         defects=tuple(Defect(kind, float(x), float(y)) for kind, (x, y) in found),
     )
-
-
-def _inside(positions_nm: Array, size_nm: Array) -> NDArray[np.bool_]:
-    """Which x and y, the first two of the last axis, are in a piece of (height, width)."""
-    x, y = positions_nm[..., 0], positions_nm[..., 1]
-    return (abs(y) <= size_nm[0] / 2) & (abs(x) <= size_nm[1] / 2)
 
 
 SI111 = Material(

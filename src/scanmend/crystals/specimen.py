@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SimulationError
 from .lattice import Array, Sites
@@ -80,6 +80,12 @@ class Specimen:
     scatterers: Sites = field(default_factory=lambda: np.empty((0, 3), np.int64))
     shifts_eV: Array = field(default_factory=lambda: np.empty(0))
     defects: tuple[Defect, ...] = ()
+
+
+def inside(x_nm: Array, y_nm: Array, size_nm: ArrayLike) -> NDArray[np.bool_]:
+    """Which points are in a piece of `size_nm` = (height, width) around the origin."""
+    height, width = np.asarray(size_nm, np.float64)
+    return (np.abs(y_nm) <= height / 2) & (np.abs(x_nm) <= width / 2)
 
 
 Draw = Callable[[Mapping[str, float], tuple[float, float], float, np.random.Generator], Specimen]
