@@ -310,3 +310,21 @@ def test_a_folder_that_cannot_be(tmp_path):
         record.to_files(experiment(), tmp_path / "file/sub", 1)
     with pytest.raises(WriteError, match=r"file/sub cannot be made: Not a directory"):
         record.to_shards(experiment(), tmp_path / "file/sub", 1)
+
+
+HASH = """
+import hashlib
+from scanmend.stm.experiment import load
+from scanmend.stm.microscope import Microscope
+made = Microscope(load("graphene")).session(0, 0)
+print(hashlib.sha256(b"".join(one.trace_nm.tobytes() for one in made)).hexdigest())
+"""
+
+
+def test_threads_of_linear_algebra_change_nothing():
+    told = set()
+    for threads in "14":
+        given = os.environ | {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        command = [sys.executable, "-c", HASH]
+        told.add(subprocess.run(command, env=given, capture_output=True, check=True).stdout)
+    assert len(told) == 1
