@@ -38,7 +38,7 @@ _FACTS = {
     "setpoint_nA": "setpoint {:.4g} nA",
     "angle_deg": "angle {:g}°",
     "started": "started {}",
-    "instrument": "by {}",
+    "instrument": "{}",
 }
 """What `info` tells of an acquisition, and how."""
 
