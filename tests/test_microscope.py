@@ -516,3 +516,8 @@ def test_all_that_makes_it_fast_leaves_the_heights_of_the_sum_of_pairs(name, err
     exact = newton(shared.junction(sample), x_nm, y_nm, shared.tunnelling.setpoint_nA, found)
     assert np.ptp(exact) > 100 * error_nm
     assert np.abs(found - exact).max() < error_nm
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(SimulationError, match="seeds and numbers are 0 or more, got -1 and 0"):
+        Microscope(plan(WSE2)).scan(-1, 0)

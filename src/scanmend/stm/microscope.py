@@ -94,6 +94,8 @@ class Microscope:
             SimulationError: What was drawn cannot be carried out: a setpoint that is not reached,
                 more defects than there is room for, a loop or a piezo that cannot be.
         """
+        if min(seed, session) < 0:
+            raise SimulationError(f"seeds and numbers are 0 or more, got {seed} and {session}")
         # Sums in several threads are rounded otherwise, and scans are to be the same everywhere.
         with self._libraries.limit(limits=1, user_api="blas"):
             return self._session(seed, session)
