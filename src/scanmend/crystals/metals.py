@@ -37,7 +37,7 @@ from scipy import constants
 
 from .lattice import Array, Lattice, hexagonal
 from .piece import GONE, Change, Piece, cut, with_defects
-from .specimen import Defect, Kind, Material, Specimen, crowded, many
+from .specimen import Defect, Kind, Material, Specimen, crowded, inside, many
 from .tight_binding import VACANCY_EV, TightBinding, nearest_neighbours
 
 STEP_EV = 2.0  #: [eV] U above, chosen: half of gold's electrons at the Fermi level come back
@@ -148,7 +148,7 @@ class _Surface:
             edges.append(row == edge)
         positions = wide.positions_nm + level[:, None] * (*down, -self.step_nm)
         x, y, _ = positions.T
-        kept = np.flatnonzero((abs(x) <= width / 2) & (abs(y) <= height / 2))
+        kept = np.flatnonzero(inside(x, y, size_nm))
         stepped = Piece(positions[kept], wide.kinds[kept], wide.sites[kept], 1)
 
         found, seen = [], np.zeros(len(kept), bool)

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ..crystals.specimen import Defect, Specimen
+from ..crystals.specimen import Defect, Specimen, inside
 from ..errors import SimulationError
 from .current import Array, Electrode, Junction
 from .electrons import Electrons
@@ -109,7 +109,7 @@ class Microscope:
 
         raster = replace(shared.raster, angle_deg=0.0)  # as the frame sees it
         margin_nm = _margin_nm(shared)
-        piece_nm, pixels = _piece_nm(raster.size_nm, margin_nm), _pixels(raster)
+        piece_nm, pixels = _piece_nm(raster.size_nm, margin_nm), raster.middles()
         ways = _ways(shared, each, [experiment.stream("way", seed, n) for n in numbers])
         ways, strays = zip(*(_held(way, piece_nm, margin_nm) for way in ways), strict=True)
         specimens = [
@@ -233,14 +233,6 @@ def _around(specimen: Specimen, x_nm: Array, y_nm: Array, margin_nm: float) -> S
     )
 
 
-def _pixels(raster: Raster) -> Track:
-    """The middles of the pixels, row by row."""
-    (rows, columns), (height, width) = raster.shape, raster.size_nm
-    row, column = np.indices(raster.shape).reshape(2, -1)
-    x_nm, y_nm = ((column + 0.5) / columns - 0.5) * width, ((row + 0.5) / rows - 0.5) * height
-    return Track(np.zeros(row.size), x_nm, y_nm, np.zeros(row.size))
-
-
 def _top_nm(sample: Electrode) -> float:
     return float(sample.positions_nm[:, 2].max())
 
@@ -265,8 +257,8 @@ def _heights_nm(
         )
     tops = [_tops_nm(sample) for sample in samples]
     low, high = min(float(t.min()) for t in tops), max(float(t.max()) for t in tops)
-    nearest = max(map(_top_nm, samples)) + LEAST_DISTANCE_NM
-    return max(above_nm + low - BELOW_NM, nearest), above_nm + max(high, 0.0) + ABOVE_NM
+    nearest_nm = high + LEAST_DISTANCE_NM
+    return max(above_nm + low - BELOW_NM, nearest_nm), above_nm + max(high, 0.0) + ABOVE_NM
 
 
 def _mean_height_nm(junction: Junction, setpoint_nA: float, area_nm2: float) -> float:
@@ -332,11 +324,10 @@ def _seen(raster: Raster, way: Track, defects: Sequence[Defect]) -> tuple[SeenDe
     """Those of the defects that are in the frame, or in one of the images."""
     if not defects:
         return ()
-    places = np.array([(defect.x_nm, defect.y_nm) for defect in defects])
-    trace, retrace = raster.pixels(way, *places.T)
-    height, width = raster.size_nm
-    inside = (np.abs(places) <= (width / 2, height / 2)).all(axis=1)
-    shown = inside | np.isfinite(trace[:, 0]) | np.isfinite(retrace[:, 0])
+    x_nm, y_nm = np.array([(defect.x_nm, defect.y_nm) for defect in defects]).T
+    trace, retrace = raster.pixels(way, x_nm, y_nm)
+    shown = inside(x_nm, y_nm, raster.size_nm)
+    shown |= np.isfinite(trace[:, 0]) | np.isfinite(retrace[:, 0])
     return tuple(
         SeenDefect(defect.kind, defect.x_nm, defect.y_nm, (r, c), (r_back, c_back))
         for defect, (r, c), (r_back, c_back), there in zip(
