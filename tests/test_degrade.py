@@ -15,7 +15,10 @@ from scanmend.degrade.fewer_lines import FewerLines
 from scanmend.degrade.line_noise import LineNoise
 from scanmend.degrade.line_offset import LineOffset
 from scanmend.degrade.line_shift import LineShift
+from scanmend.degrade.low_dose import LowDose
 from scanmend.degrade.multi_tip import MultiTip
+from scanmend.degrade.percentile_clip import PercentileClip
+from scanmend.degrade.point_spread import PointSpread
 from scanmend.degrade.recipe import KINDS
 from scanmend.degrade.tip_change import TipChange
 from scanmend.errors import RecipeError, ScanError
@@ -35,6 +38,9 @@ ZERO = {
     "LineNoise": LineNoise(lines_per_128=(0, 0)),
     "AcquisitionNoise": AcquisitionNoise(white_pm=(0, 0), flicker_pm=(0, 0)),
     "FewerLines": FewerLines(keep_every=1),
+    "PointSpread": PointSpread(sigma_px=(0, 0)),
+    "LowDose": LowDose(factor=1, electrons=(0, 0), readout_of_range=(0, 0)),
+    "PercentileClip": PercentileClip(beyond_percent=(0, 0)),
 }
 
 

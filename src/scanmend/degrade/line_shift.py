@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,10 @@ class LineShift:
         shifted = shift_lines(values, shifts)
         shifted[missing] = np.nan
         return scan.after(f"line shift, rms {np.sqrt(np.mean(shifts**2)):.3f} px", shifted)
+
+    def margin_px(self, pixel_nm: tuple[float, float]) -> int:
+        """How far into the frame what lies beyond it reaches, pixels: but for 1 line in 15,000."""
+        return math.ceil(4 * self.sigma_px) + 1
 
 
 @njit(cache=True, nogil=True)

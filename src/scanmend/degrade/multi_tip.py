@@ -55,7 +55,8 @@ class MultiTip:
         median_px: Smallest and largest side of the median's window, pixels.
         random_px: Smallest and largest side of the random shape, pixels; its entries are uniform in
             (-0.5, 1), divided by their sum so that it neither adds nor takes height.
-        span: What 1 stands for, in the scan's unit; the scan's own height range by default.
+        low: What 0 stands for, in the scan's unit; the scan's own lowest height by default ...
+        span: ... and what 1 stands for, above it; the scan's own height range by default.
 
     Raises:
         RecipeError: `weights` do not match `tips`, or are all 0.
@@ -76,6 +77,7 @@ class MultiTip:
     gaussian_px: Range = (1.0, 3.0)
     median_px: tuple[int, int] = (1, 9)
     random_px: tuple[int, int] = (5, 6)
+    low: float | None = None
     span: float | None = None
 
     def __post_init__(self) -> None:
@@ -93,7 +95,8 @@ class MultiTip:
 
     def __call__(self, scan: Scan, rng: np.random.Generator) -> Scan:
         """Draws the apices, then adds their ghosts."""
-        low, own_span = height_range(scan)
+        own_low, own_span = height_range(scan)
+        low = own_low if self.low is None else self.low
         span = own_span if self.span is None else self.span
         h, missing = surface(scan)
         h = (h - np.float32(low)) / np.float32(span or 1)

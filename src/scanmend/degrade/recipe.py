@@ -23,7 +23,10 @@ from .fewer_lines import FewerLines
 from .line_noise import LineNoise
 from .line_offset import LineOffset
 from .line_shift import LineShift
+from .low_dose import LowDose
 from .multi_tip import MultiTip
+from .percentile_clip import PercentileClip
+from .point_spread import PointSpread
 from .tip_change import TipChange
 
 KINDS: dict[str, type] = {
@@ -39,6 +42,9 @@ KINDS: dict[str, type] = {
         LineNoise,
         AcquisitionNoise,
         FewerLines,
+        PointSpread,
+        LowDose,
+        PercentileClip,
     )
 }
 """Every degradation. A new one is a file and a name here; the contract test finds it."""
@@ -63,38 +69,70 @@ class Recipe:
     name: str
     steps: tuple[Step, ...]
 
-    def __call__(self, scan: Scan, rng: np.random.Generator) -> Scan:
-        """Takes each step with its probability; a line of history for each one taken."""
-        _, span = height_range(scan)
+    def __call__(
+        self, scan: Scan, rng: np.random.Generator, within: tuple[float, float] | None = None
+    ) -> Scan:
+        """Takes each step with its probability; a line of history for each one taken.
+
+        `within` is the height range, lowest and span, of the whole image that `scan` is a part of.
+        """
+        low, span = within or height_range(scan)
         for step in self.steps:
             if rng.random() < step.probability:
                 effect: Any = step.effect
-                if getattr(effect, "span", 0) is None:
-                    effect = replace(effect, span=span)
-                scan = effect(scan, rng)
+                known = {"low": low, "span": span}
+                known = {k: v for k, v in known.items() if getattr(effect, k, 0) is None}
+                scan = (replace(effect, **known) if known else effect)(scan, rng)
         return scan
 
 
-def isolated(recipe: Recipe, kind: str) -> Recipe:
-    """Only the steps of one kind, always taken: for test sets of a single artefact."""
-    steps = tuple(Step(s.effect) for s in recipe.steps if type(s.effect).__name__ == kind)
-    if not steps:
-        there = ", ".join(type(s.effect).__name__ for s in recipe.steps)
-        raise RecipeError(f"recipe {recipe.name} has no step {kind!r}; it has {there}")
-    return Recipe(f"{recipe.name}, {kind} alone", steps)
+def isolated(recipe: Recipe, *kinds: str) -> Recipe:
+    """Only the steps of these kinds, always taken: for test sets of a single artefact."""
+    there = [type(step.effect).__name__ for step in recipe.steps]
+    for kind in kinds:
+        if kind not in there:
+            raise RecipeError(
+                f"recipe {recipe.name} has no step {kind!r}; it has {', '.join(there)}"
+            )
+    chosen = zip(recipe.steps, there, strict=True)
+    steps = tuple(Step(step.effect) for step, kind in chosen if kind in kinds)
+    return Recipe(f"{recipe.name}, {' and '.join(kinds)} alone", steps)
 
 
-def for_upscaling(recipe: Recipe, keep_every: int) -> Recipe:
-    """The recipe for super-resolution: its FewerLines always taken, with every k-th line kept."""
-    if not any(isinstance(step.effect, FewerLines) for step in recipe.steps):
-        raise RecipeError(f"recipe {recipe.name} has no step FewerLines to say where it belongs")
-    steps = tuple(
-        Step(replace(step.effect, keep_every=keep_every))
-        if isinstance(step.effect, FewerLines)
-        else step
-        for step in recipe.steps
-    )
-    return Recipe(f"{recipe.name}, every {keep_every}. line", steps)
+def around_crop(recipe: Recipe) -> tuple[Recipe, Recipe]:
+    """What is done to a whole image, and what to a crop of it.
+
+    The first part ends with the last step that brings in what lies beside the crop: its effect
+    has a `margin_px`.
+    """
+    beyond = [n for n, step in enumerate(recipe.steps, 1) if hasattr(step.effect, "margin_px")]
+    end = max(beyond, default=0)
+    return Recipe(recipe.name, recipe.steps[:end]), Recipe(recipe.name, recipe.steps[end:])
+
+
+def margin_px(recipe: Recipe, pixel_nm: tuple[float, float]) -> int:
+    """How far into the frame what lies beyond it can reach, pixels; see `around_crop`."""
+    effects: list[Any] = [step.effect for step in recipe.steps if step.probability > 0]
+    return sum(e.margin_px(pixel_nm) for e in effects if hasattr(e, "margin_px"))
+
+
+COARSER = {"FewerLines": "keep_every", "LowDose": "factor"}
+"""Kinds that take fewer lines or pixels, and what says how many times fewer."""
+
+
+def for_upscaling(recipe: Recipe, factor: int) -> Recipe:
+    """The recipe for super-resolution: `factor` times fewer lines, or pixels both ways, always."""
+    if not any(type(step.effect).__name__ in COARSER for step in recipe.steps):
+        kinds = " or ".join(COARSER)
+        raise RecipeError(f"recipe {recipe.name} has no step {kinds} to say where it belongs")
+    steps = tuple(_coarser(step, factor) for step in recipe.steps)
+    return Recipe(f"{recipe.name}, every {factor}. line", steps)
+
+
+def _coarser(step: Step, factor: int) -> Step:
+    effect: Any = step.effect
+    name = COARSER.get(type(effect).__name__)
+    return Step(replace(effect, **{name: factor})) if name else step
 
 
 def load(table: dict[str, Any]) -> Recipe:
@@ -141,7 +179,7 @@ def load_file(path: Path | str) -> Recipe:
 
 
 def preset(name: str) -> Recipe:
-    """One of the recipes that come with the package: "paper" or "realistic"."""
+    """One of the recipes that come with the package: "paper", "realistic", "sbsr-paper" ..."""
     folder = resources.files("scanmend.degrade") / "presets"
     names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
     if name not in names:
