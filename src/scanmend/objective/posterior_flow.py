@@ -18,7 +18,7 @@ from ..generate.flow import FIRST_TIME, between
 
 
 def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss of the posterior mean and of its expected error; and the mean, detached.
+    """The losses (batch,) of the posterior mean and of its expected error; and the mean, detached.
 
     Args:
         net: As `nets.swift.Swift`.
@@ -31,12 +31,12 @@ def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tu
     wanted = target - known
     wanted = wanted - wanted.flatten(1).median(dim=1).values[:, None, None, None]
     error = added - wanted
-    loss = (
-        2 * F.huber_loss(added, wanted, delta=0.5)
+    losses = (
+        2 * _huber(added, wanted)
         + 0.7 * _gradient(error)
         + 0.3 * laplace(error.detach(), log_error)
     )
-    return loss, (known + added).detach()
+    return losses, (known + added).detach()
 
 
 def flow_loss(
@@ -44,23 +44,21 @@ def flow_loss(
     mean: Tensor,
     mask: Tensor,
     target: Tensor,
-    noise_level: float,
-    generator: torch.Generator,
+    noise: Tensor,
+    t: Tensor,
 ) -> Tensor:
-    """The loss of the flow from `mean` + noise to `target`, at times drawn by `generator`."""
-    noise = torch.randn(mean.shape, generator=generator).to(mean)
-    t = torch.rand(len(mean), generator=generator).to(mean)
+    """The losses (batch,) of the flow from `mean` + `noise` to `target`, at times `t` (batch,)."""
     # The origin of heights again: the flow must not be asked to guess it.
     shift = (target - mean).flatten(1).median(dim=1).values[:, None, None, None]
-    path = between(mean + noise_level * noise, target - shift, t[:, None, None, None])
+    path = between(mean + noise, target - shift, t[:, None, None, None])
     added, _ = _call(net, path, mean, mask, t.clamp(min=FIRST_TIME))
-    return F.huber_loss(mean + added, target - shift, delta=0.5)
+    return _huber(mean + added, target - shift)
 
 
 def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
-    """Negative log likelihood of `error` under a Laplace law of scale exp(`log_scale`)."""
+    """Negative log likelihood (batch,) of `error` under a Laplace law of scale exp(`log_scale`)."""
     log_scale = log_scale.clamp(-8, 8)
-    return (error.abs() * torch.exp(-log_scale) + log_scale).mean()
+    return (error.abs() * torch.exp(-log_scale) + log_scale).flatten(1).mean(1)
 
 
 def _call(
@@ -72,4 +70,9 @@ def _call(
 
 def _gradient(error: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring errors: edges count, not only levels."""
-    return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+    down, across = (error.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
+    return down + across
+
+
+def _huber(image: Tensor, wanted: Tensor) -> Tensor:
+    return F.huber_loss(image, wanted, reduction="none", delta=0.5).flatten(1).mean(1)

@@ -1,0 +1,74 @@
+"""SBSR's network: its size, what it depends on, and that it leaves torch unchanged."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from scanmend.nets.sbsr import Sbsr
+
+
+@pytest.fixture
+def net() -> Sbsr:
+    torch.manual_seed(0)
+    return Sbsr().eval()
+
+
+def test_it_has_the_size_of_the_public_one(net):
+    assert sum(p.numel() for p in net.parameters()) == 1_041_281
+
+
+@torch.no_grad()
+def test_every_channel_and_the_time_matter(net):
+    image, t = torch.randn(2, 2, 16, 24), torch.tensor([0.1, 0.9])
+    out = net(image, t)
+    assert out.shape == (2, 1, 16, 24)
+    for channel in range(2):
+        other = image.clone()
+        other[:, channel] += torch.randn(16, 24)
+        assert (net(other, t) - out).abs().max() > 1e-3
+    assert (net(image, t.flip(0)) - out).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_one_step_of_a_thousand_is_told_from_the_next(net):
+    def angles(step: int) -> torch.Tensor:
+        return torch.tensor([step / 1000]) * net.time.frequency
+
+    assert angles(7) - angles(6) == pytest.approx(net.time.frequency.numpy() / 1000, abs=1e-3)
+    assert float(net.time.frequency[0]) == 1000
+    assert float(net.time.frequency[-1]) == pytest.approx(0.1)
+
+
+@torch.no_grad()
+def test_samples_of_a_batch_do_not_mix(net):
+    image, t = torch.randn(3, 2, 16, 16), torch.rand(3)
+    apart = torch.cat([net(image[i : i + 1], t[i : i + 1]) for i in range(3)])
+    assert net(image, t) == pytest.approx(apart.numpy(), abs=1e-5)
+
+
+@torch.no_grad()
+def test_its_file_gives_the_same_numbers_at_any_size(net, tmp_path):
+    axes = {0: "batch", 2: "rows", 3: "columns"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the newer one needs onnxscript
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # group norms look at the batch
+        torch.onnx.export(
+            net,
+            (torch.zeros(1, 2, 32, 32), torch.zeros(1)),
+            str(tmp_path / "sbsr.onnx"),
+            dynamo=False,
+            opset_version=17,
+            input_names=["image", "t"],
+            output_names=["out"],
+            dynamic_axes={"image": axes, "t": {0: "batch"}, "out": axes},
+        )
+    session = onnxruntime.InferenceSession(tmp_path / "sbsr.onnx")
+    for shape in ((1, 2, 32, 32), (3, 2, 16, 40)):
+        image, t = torch.randn(*shape), torch.rand(shape[0])
+        (out,) = session.run(None, {"image": image.numpy(), "t": t.numpy()})
+        assert np.asarray(out) == pytest.approx(net(image, t).numpy(), abs=2e-5)
