@@ -11,10 +11,21 @@ import scanmend
 
 ROOT = Path(scanmend.__file__).parent
 LAYERS = [
-    *("errors", "scan", "level", "normalise", "resample", "figures", "io", "distribute", "shards"),
+    *(
+        "errors",
+        "scan",
+        "level",
+        "normalise",
+        "resample",
+        "figures",
+        "charts",
+        "curves",
+        "io",
+        "distribute",
+        "shards",
+    ),
     *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
-    *("nets", "objective", "train"),
-    *("restoration", "evaluate", "demo", "cli"),
+    *("restoration", "evaluate", "nets", "objective", "train", "demo", "cli"),
 ]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or not p.stem.startswith("__"))
 TORCH = ("nets", "objective", "train")

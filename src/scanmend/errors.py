@@ -12,6 +12,7 @@ ScanmendError
 ├── RecipeError              a recipe or settings file that means nothing
 ├── SimulationError          an experiment that cannot be simulated: atoms, bias, setpoint, box
 ├── WorkError                work that was handed out failed, or nobody is there to do it
+├── TrainingError            a training that cannot begin, go on, or came to no number
 └── ModelError               a model is missing, damaged, or does not fit the scan
 
 The text of each says what was got, what was expected, and what to do.
@@ -66,6 +67,10 @@ class SimulationError(ScanmendError):
 
 class WorkError(ScanmendError):
     """A piece of work that was handed out failed, or there is nobody to do it."""
+
+
+class TrainingError(ScanmendError):
+    """A training that cannot begin or go on, or whose losses are no numbers any more."""
 
 
 class ModelError(ScanmendError):

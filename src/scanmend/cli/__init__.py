@@ -18,6 +18,7 @@ import scanmend
 
 from ..errors import ScanmendError
 from .batch import Progress, Result, each, expand, why
+from .evaluate import evaluate
 from .options import (
     Reading,
     Running,
@@ -31,7 +32,9 @@ from .options import (
     seed_option,
     writing_options,
 )
+from .pairs import data, pairs
 from .simulate import simulate
+from .train import train
 
 _FACTS = {
     "bias_V": "bias {:.4g} V",
@@ -149,7 +152,7 @@ def upscale(
     default="realistic",
     show_default=True,
     metavar="NAME|FILE.toml",
-    help="What happens to the scan: paper, realistic, or a file of yours.",
+    help="What happens to the scan: paper, realistic, sbsr-paper, sbsr-code, or a file of yours.",
 )
 @seed_option
 @reading_options
@@ -183,7 +186,8 @@ def degrade(
     each(sources, task, _outputs, as_json)
 
 
-commands.add_command(simulate)
+for command in (simulate, pairs, data, train, evaluate):
+    commands.add_command(command)
 
 
 @commands.group()

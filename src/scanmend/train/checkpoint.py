@@ -3,42 +3,68 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import RecipeError
+from ..errors import TrainingError
+from ..io.write import whole
 from .settings import Settings
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        iteration: Batches that were trained on.
+        best: The best score of a validation so far.
+        since_best: Validations since then.
+        seconds: What it took, all runs together.
+    """
+
+    iteration: int = 0
+    best: float = -math.inf
+    since_best: int = 0
+    seconds: float = 0.0
 
 
 def save(
     path: Path,
     settings: Settings,
-    iteration: int,
+    progress: Progress,
     net: nn.Module,
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
 ) -> None:
-    """Writes weights, their running average and the optimiser's state after `iteration` batches."""
+    """Writes weights, their running average and the optimiser's state.
+
+    Raises:
+        WriteError: It cannot be written; what was there is kept.
+    """
     tensors = {f"net/{k}": v for k, v in net.state_dict().items()}
     tensors |= {f"average/{k}": v for k, v in average.items()}
     names = [name for name, _ in net.named_parameters()]
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{names[i]}/{k}": v for k, v in state.items()}
-    part = path.with_suffix(".part")
-    # Contiguous copies: safetensors takes neither channels-last nor shared memory.
-    copies = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    about = {"iteration": str(iteration), "settings": json.dumps(asdict(settings))}
-    save_file(copies, part, metadata=about)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    about = {"progress": json.dumps(asdict(progress)), "settings": json.dumps(settings.table())}
+    _write(path, tensors, about)
+
+
+def save_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    """Writes weights alone, in place of what is there.
+
+    Raises:
+        WriteError: They cannot be written; what was there is kept.
+    """
+    _write(path, weights, {})
 
 
 def load(
@@ -47,40 +73,78 @@ def load(
     net: nn.Module,
     average: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
-) -> int:
-    """Restores what `save` wrote; returns the number of batches that were trained on.
+) -> Progress:
+    """Restores what `save` wrote.
 
     Raises:
-        RecipeError: It was begun with other settings, but for `iterations`, or is further on.
+        TrainingError: It is damaged, of another network, was begun with other settings, but for
+            `iterations`, or is further on.
     """
     parts: dict[str, dict[str, Tensor]] = {"net": {}, "average": {}, "optimiser": {}}
-    with safe_open(path, "pt") as file:
-        iteration = int(file.metadata()["iteration"])
-        _must_be_of(settings, json.loads(file.metadata()["settings"]), iteration, path)
-        for key in file.keys():  # noqa: SIM118 (not a dictionary)
-            part, name = key.split("/", 1)
-            parts[part][name] = file.get_tensor(key)
+    try:
+        with safe_open(path, "pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            begun = json.loads(file.metadata()["settings"])
+            for key in file.keys():  # noqa: SIM118 (not a dictionary)
+                part, name = key.split("/", 1)
+                parts[part][name] = file.get_tensor(key)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise TrainingError(f"{path} is no checkpoint, or damaged ({error}): delete it") from None
+    _must_be_of(settings, begun, progress, path)
+    there = {name: value.shape for name, value in parts["net"].items()}
+    wanted = {name: value.shape for name, value in net.state_dict().items()}
+    if there != wanted:
+        name = next(n for n in (*wanted, *there) if there.get(n) != wanted.get(n))
+        raise TrainingError(
+            f"{path} is of another network: {name} is {_shape(there.get(name))}, not "
+            f"{_shape(wanted.get(name))}"
+        )
     net.load_state_dict(parts["net"])
     for name, value in average.items():
         value.copy_(parts["average"][name])
     state = optimiser.state_dict()
-    for i, (name, _) in enumerate(net.named_parameters()):
+    for i, (name, weights) in enumerate(net.named_parameters()):
+        found = {k: parts["optimiser"][f"{name}/{k}"] for k in ("step", "exp_avg", "exp_avg_sq")}
+        # In the weights' order of memory: a fused optimiser walks through both as they lie there.
         state["state"][i] = {
-            k: parts["optimiser"][f"{name}/{k}"] for k in ("step", "exp_avg", "exp_avg_sq")
+            k: v if v.ndim == 0 else torch.empty_like(weights).copy_(v) for k, v in found.items()
         }
     optimiser.load_state_dict(state)
-    return iteration
+    return progress
 
 
-def _must_be_of(settings: Settings, begun: dict[str, Any], iteration: int, path: Path) -> None:
-    now = json.loads(json.dumps(asdict(settings)))
-    changed = [key for key in now if key != "iterations" and now[key] != begun.get(key)]
+def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    # Contiguous copies: safetensors takes neither channels-last nor shared memory.
+    copies = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with whole(path, overwrite=True) as unfinished:
+        try:
+            save_file(copies, unfinished, metadata=about)
+        except SafetensorError as error:  # a full disk, among others
+            raise OSError(str(error)) from error
+
+
+def _must_be_of(settings: Settings, begun: dict[str, Any], progress: Progress, path: Path) -> None:
+    changed = list(_changes(begun, json.loads(json.dumps(settings.table()))))
     if changed:
-        what = ", ".join(f"{key} {begun.get(key)}, now {now[key]}" for key in changed)
-        raise RecipeError(
-            f"{path} was begun with other settings ({what}): choose another folder with -o"
+        raise TrainingError(
+            f"{path} was begun with other settings ({'; '.join(changed)}): choose another folder "
+            "with -o"
         )
-    if iteration > settings.iterations:
-        raise RecipeError(
-            f"{path} holds {iteration} iterations already, more than {settings.iterations}"
+    if progress.iteration > settings.iterations:
+        raise TrainingError(
+            f"{path} holds {progress.iteration} iterations already, more than {settings.iterations}"
         )
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any], where: str = "") -> Iterator[str]:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            yield from _changes(old[key], value, f"{where}{key}.")
+        elif isinstance(value, dict):
+            yield f"without a table {where}{key}"
+        elif key != "iterations" and value != old.get(key):
+            yield f"{where}{key} {old.get(key)}, now {value}"
+
+
+def _shape(shape: Any) -> str:
+    return "absent" if shape is None else str(tuple(shape))

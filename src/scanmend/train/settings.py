@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..crystals import SURFACES
+from .. import generate
 from ..errors import RecipeError
 from ..pairs.samples import Mix
+from .lesson import Lesson
+from .mixed import Mixed
+from .paired import Paired
+
+LESSONS: dict[str, type[Lesson]] = {"mixed": Mixed, "paired": Paired}
+"""What can be taught: a settings file has one table of these names."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Settings:
 
     Attributes:
         name: Name of the model.
-        surface: Name of the generator of clean surfaces, in `scanmend.crystals.SURFACES`.
+        lesson: What is learnt: the network, its samples, its loss, how it is judged.
         seed: Decides every sample, noise and initial weight.
         iterations: Batches to train on.
         batch: Samples in a batch.
@@ -31,15 +37,13 @@ class Settings:
         cool_down: Last share of the iterations, in which the rate falls linearly to 0.
         clip: Largest norm of the gradient.
         average: Decay of the running average of weights that is exported.
-        flow_from: Share of the iterations before the flow is trained at all.
-        flow_share: Share of each batch, then, on which it is trained.
-        flow_noise: Standard deviation of the noise that is added to the mean, in model units.
-        widths, blocks, middle, stem: The network's `Layout`.
-        mix: What the samples are.
+        validate_every: Iterations from one validation, and checkpoint, to the next.
+        patience: After how many validations without a better score it stops; 0: never. With it,
+            the best weights are exported, without it the last ones.
     """
 
     name: str
-    surface: str = "si001h"
+    lesson: Lesson
     seed: int = 0
     iterations: int = 6000
     batch: int = 16
@@ -48,25 +52,19 @@ class Settings:
     cool_down: float = 0.25
     clip: float = 1.0
     average: float = 0.998
-    flow_from: float = 0.5
-    flow_share: float = 0.25
-    flow_noise: float = 0.1
-    widths: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 1, 2)
-    middle: int = 2
-    stem: int = 2
-    mix: Mix = field(default_factory=Mix)
+    validate_every: int = 500
+    patience: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch", "learning_rate", "warm_up", "cool_down", "clip"):
+        positive = ("iterations", "batch", "learning_rate", "warm_up", "cool_down", "clip")
+        for name in (*positive, "validate_every"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise RecipeError(f"seed must be at least 0, got {self.seed}")
-        if self.surface not in SURFACES:
-            raise RecipeError(f"no surface {self.surface!r}; there are {', '.join(SURFACES)}")
-        if not len(self.widths) == len(self.blocks) > 0:
-            raise RecipeError(f"widths {self.widths} and blocks {self.blocks} must be as many")
+        for name in ("seed", "patience"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise RecipeError(f"average must be at least 0 and below 1, got {self.average}")
 
     def rate(self, iteration: int) -> float:
         """The learning rate at `iteration`."""
@@ -74,34 +72,72 @@ class Settings:
         fall = (self.iterations - iteration) / (self.cool_down * self.iterations)
         return self.learning_rate * min(1.0, rise, fall)
 
+    def table(self) -> dict[str, Any]:
+        """The settings as plain JSON values, as the file has them."""
+        table = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lesson"}
+        kind = next(name for name, cls in LESSONS.items() if type(self.lesson) is cls)
+        return {**table, kind: _plain(self.lesson)}
 
-def load(source: str | Path) -> Settings:
+
+def load(source: str | Path, changes: dict[str, Any] | None = None) -> Settings:
     """Reads a TOML file, or one of the presets by its name.
+
+    Args:
+        source: The file, or the name.
+        changes: What is to be otherwise than it says, with the same keys; a key of the lesson's
+            table is found there.
 
     Raises:
         RecipeError: There is no such file, or it is no TOML, or holds an unknown key or a value
             that means nothing.
     """
-    preset = files("scanmend.train") / "presets" / f"{source}.toml"
+    folder = files("scanmend.train") / "presets"
+    preset = folder / f"{source}.toml"
     path = preset if preset.is_file() else Path(source)
     if not path.is_file():
-        raise RecipeError(f"no settings file {source}, nor a preset of that name")
+        names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
+        raise RecipeError(f"no settings file {source}, nor a preset: {', '.join(names)}")
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{source} is no TOML: {error}") from None
-    mix = _build(Mix, table.pop("mix", {}), f"{source}, [mix]")
-    return _build(Settings, {"name": Path(source).stem, **table, "mix": mix}, str(source))
+    taught = [name for name in LESSONS if name in table]
+    if len(taught) != 1:
+        raise RecipeError(f"{source} needs one table [{'] or ['.join(LESSONS)}], got {len(taught)}")
+    lesson = table.pop(taught[0])
+    for key, value in (changes or {}).items():
+        own = key in {field.name for field in fields(Settings)}
+        (table if own else lesson)[key] = value
+    built = _build(LESSONS[taught[0]], lesson, f"{source}, [{taught[0]}]")
+    return _build(Settings, {"name": Path(source).stem, **table, "lesson": built}, str(source))
 
 
-def _build(kind: type, table: dict[str, Any], where: str) -> Any:
-    defaults = {field.name: field.default for field in fields(kind)}
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-    for key, value in values.items():
-        if key not in defaults:
-            raise RecipeError(f"{where}: unknown key {key!r}; there are {', '.join(defaults)}")
-        default = defaults[key]
+def _build(kind: type, table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise RecipeError(f"{where} is a table, got {table!r}")
+    known = {field.name: field for field in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key {key!r}; there are {', '.join(known)}")
+        if key == "method":
+            value = generate.method(value)
+        elif key == "mix":
+            value = _build(Mix, value, f"{where[:-1]}.mix]")
+        elif isinstance(value, list):
+            value = tuple(value)
+        default = known[key].default
         kinds = (int, float) if isinstance(default, float) else type(default)
-        if default is not MISSING and not isinstance(value, kinds):
+        plain = default is not MISSING and not is_dataclass(default)
+        if plain and (not isinstance(value, kinds) or isinstance(value, bool) != (kinds is bool)):
             raise RecipeError(f"{where}: {key} must be like {default!r}, got {value!r}")
+        values[key] = value
     return kind(**values)
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in generate.METHODS.values():
+        return generate.table(value)
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

@@ -1,0 +1,76 @@
+"""The command that trains a network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import TrainingError
+from .options import json_option
+
+_MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
+
+
+@click.command()
+@click.argument("settings", metavar="NAME|FILE.toml")
+@click.option(
+    "-o",
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For checkpoint, log and model.  [default: runs/NAME, or runs/NAME-TASK]",
+)
+@click.option("--clean", "source", metavar="FOLDER", help="Learn from clean scans of your own.")
+@click.option(
+    "--sets", "stored", metavar="FOLDER", help="Learn from pairs that `scanmend pairs` made."
+)
+@click.option("--task", metavar="restore|x2|x4", help="Another one than the settings say.")
+@click.option("--recipe", metavar="NAME|FILE.toml", help="Other damage than the settings say.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Other than the settings say.")
+@click.option("--batch", type=click.IntRange(min=1), help="Other than the settings say.")
+@click.option("--rate", "learning_rate", type=float, help="Other than the settings say.")
+@click.option("--seed", type=click.IntRange(min=0), help="Other than the settings say.")
+@click.option("--minutes", type=float, help="Stop after so many, and keep the state.")
+@click.option("--find-rate", is_flag=True, help="Only tell at which rate it learns fastest.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="By default the quickest.")
+@click.option("--workers", type=click.IntRange(min=0), default=1, help="Processes for samples.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of the processor; all by default.")
+@click.option("--compile", "compiled", is_flag=True, help="Minutes more at first, quicker then.")
+@json_option
+def train(
+    settings: str,
+    folder: Path | None,
+    minutes: float | None,
+    find_rate: bool,
+    device: str | None,
+    workers: int,
+    threads: int | None,
+    compiled: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Trains a network, or goes on training it, and writes a model file.
+
+    SETTINGS is a file, or one of those that come along: si001h, fm-small, ddim-large-fft ... What
+    is in the folder already is gone on from. Several processes share the work when begun by
+    torchrun -m scanmend train ...
+    """
+    try:
+        from ..train import run
+    except ImportError:
+        raise TrainingError(_MISSING) from None
+    if threads:
+        run.use_threads(threads)
+    plan = run.load(settings, {k: v for k, v in changes.items() if v is not None})
+    folder = folder or Path("runs") / plan.name
+    how = {"workers": workers, "device": device}
+    if find_rate:
+        result = run.find_rate(plan, folder, **how)
+    else:
+        result = run.train(plan, folder, minutes=minutes, compiled=compiled, **how)
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+    elif result:
+        click.echo("\n".join(f"{key}: {value}" for key, value in result.items()))

@@ -1,0 +1,59 @@
+"""A training from its settings to its model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import curves
+from ..io.write import whole
+from .export import export
+from .loop import train as train_network
+from .processes import rank
+from .rate import find_rate as find
+from .settings import Settings, load
+
+__all__ = ["find_rate", "load", "train", "use_threads"]
+
+
+def use_threads(count: int) -> None:
+    """Has this process compute with so many threads."""
+    torch.set_num_threads(count)
+
+
+def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
+    """Trains as `loop.train` does, then writes the model file, and a plot of the run.
+
+    Returns:
+        The files, and figures of the network in the model file; nothing, if another process
+        writes them.
+    """
+    net = train_network(settings, folder, **how).cpu()
+    if rank() > 0:
+        return {}
+    figures = settings.lesson.validate(net)
+    model = export(net, settings, folder / f"{settings.name}.onnx", {"validation": figures})
+    shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
+    plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")
+    return {"model": str(model), "plot": str(plot), **figures}
+
+
+def find_rate(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
+    """Does what `rate.find_rate` does, and draws it.
+
+    Returns:
+        The rate, and the plot; nothing, if another process tells them.
+    """
+    best = find(settings, folder, **how)
+    if rank() > 0:
+        return {}
+    plot = _drawn(curves.rate_range(folder / "rates.jsonl", best), folder / "rates.png")
+    return {"learning_rate": float(f"{best:.2g}"), "plot": str(plot)}
+
+
+def _drawn(figure: Any, path: Path) -> Path:
+    with whole(path, overwrite=True) as unfinished:
+        figure.savefig(unfinished)
+    return path
