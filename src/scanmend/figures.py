@@ -150,7 +150,9 @@ def _sheet(scan: Scan, result: Restoration, truth: Scan | None) -> Figure:
         title = f"{('measured', 'restored')[column]}, log power spectrum"
         _draw_spectrum(page.panel(1, column, title), of, spectra[column], faint, bright, reach)
 
-    deviations = {"spread": (result.spread.values, "one standard deviation")}
+    spread = result.spread.values
+    known = "one standard deviation" if (spread > 0).any() else "not known without draws"
+    deviations = {"spread": (spread, known)}
     if truth:
         error = _shown(result.mean) - _shown(truth)
         deviations["error"] = (np.abs(error), "|restored − truth|")
@@ -243,9 +245,9 @@ def _shown(scan: Scan) -> NDArray[np.float64]:
 
 
 def _levels(*images: NDArray[np.floating]) -> tuple[float, float]:
-    known = [image[np.isfinite(image)] for image in images]
-    low = min(float(np.percentile(k, 0.5)) for k in known)
-    high = max(float(np.percentile(k, 99.5)) for k in known)
+    known = [k for image in images if (k := image[np.isfinite(image)]).size]
+    low = min((float(np.percentile(k, 0.5)) for k in known), default=0.0)
+    high = max((float(np.percentile(k, 99.5)) for k in known), default=0.0)
     return (low, high) if high > low else (low - 1e-6, high + 1e-6)
 
 

@@ -117,7 +117,7 @@ class Running:
     """What a model is asked for."""
 
     model: str | None
-    calls: int
+    calls: int | None
     draws: int
     seed: int
 
@@ -198,9 +198,8 @@ running_options = _bundle(
     click.option(
         "--calls",
         type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Calls of the network: 1 gives the mean, 3 or more add texture.",
+        help="Calls of the network, by default 1 or what the model's card says; of the models that "
+        "come with scanmend 1 gives the mean, 3 or more add texture.",
     ),
     click.option(
         "--draws",

@@ -168,7 +168,7 @@ def write_gwy(thing: Scan | Restoration, path: Path) -> None:
         missing = np.isnan(scan.values)
         values = scan.values.astype(np.float64) / per_si
         if missing.any():
-            values[missing] = np.nanmean(values)
+            values[missing] = 0 if missing.all() else np.nanmean(values)
             container[f"/{key}/mask"] = GwyDataField(
                 missing.astype(np.float64), width, height, si_unit_xy="m"
             )

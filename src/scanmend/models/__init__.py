@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from .. import generate
 from ..engine import Network
-from ..errors import ModelError
+from ..errors import ModelError, RecipeError
 
 DEFAULT = "si001h"
 _FOLDER = Path(__file__).parent
@@ -38,6 +39,23 @@ class Model:
     def name(self) -> str:
         """The name on its card."""
         return self.card["name"]
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        """How many lines it makes of one; 1 is restoration."""
+        return tuple(self.card.get("factors") or [self.card["factor"]])
+
+    @property
+    def method(self) -> generate.Method:
+        """How its network is run, if its card says so (`network.has_method`).
+
+        Raises:
+            ModelError: That method is none of ours.
+        """
+        try:
+            return generate.method(self.card["method"])
+        except RecipeError as error:
+            raise ModelError(f"{self.name} cannot be run here: {error}") from None
 
 
 def names() -> tuple[str, ...]:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__, level, resample
-from ..errors import ModelError, RecipeError, ScanError
-from ..generate.flow import FIRST_TIME, euler
+from .. import level, resample
+from ..errors import ModelError, ScanError
 from ..models import Model, load
-from ..normalise import Affine
 from ..scan import Quantity, Restoration, Scan, must_not_be_huge
-from .tiles import Call, whole
-
-Progress = Callable[[float], None]
-"""Is told what share of the work is done, 0 to 1."""
-
-VIEW = 8.0
-"""What the network is shown of a height, in its units, in which 3.3 is the scan's relief. All but a
-few pixels in ten thousand lie inside; a tip crash does not, and would upset the network far off."""
-
-CRASH = 30.0
-"""How many times farther off than half of all pixels a height is, that must not tilt the plane."""
+from . import posterior, published
+from .job import CRASH, Job, Progress, Result
 
 REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
@@ -36,7 +22,7 @@ def restore(
     scan: Scan,
     model: str | Path | None = None,
     *,
-    calls: int = 1,
+    calls: int | None = None,
     draws: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -50,9 +36,12 @@ def restore(
     Args:
         scan: What was measured.
         model: Name or path of a model; the default one if None.
-        calls: Calls of the network: 1 gives the posterior mean, 3 or more add texture by a flow.
+        calls: Calls of the network, by default 1: it gives the posterior mean, 3 or more add
+            texture by a flow. Of a model with a method of its own, by default the steps on its
+            card; what it gives is a sample, as that method draws it.
         draws: How many textures to draw besides. They differ less than the truth may: the spread
-            is what the network expects, not theirs.
+            is what the network expects, not theirs. A model with a method expects nothing: its
+            spread is how far the draws lie from the result, and NaN without any.
         seed: Decides the draws, and the texture.
         progress: Is told the share of the work that is done.
 
@@ -60,14 +49,19 @@ def restore(
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large
             or too small.
         ModelError: The model does not exist, or does not fit the scan.
-        RecipeError: `calls`, `draws` or `seed` is none.
+        RecipeError: `calls`, `draws` or `seed` is none, or the model's method cannot make them.
     """
     loaded = load(model)
+    if 1 not in loaded.factors:
+        raise ModelError(
+            f"{loaded.name} upscales by {_finer(loaded)} and does not restore: use upscale, or "
+            "another model"
+        )
     _check(scan, loaded)
     levelled, _ = _levelled(scan)
     work = resample.to_pitch(resample.fill_gaps(levelled), _pitch(levelled, loaded))
-    job = _Job(loaded, calls, draws, seed, progress)
-    result = job.run(work.values, _mask(scan, work.values.shape), Affine.of(levelled))
+    job = Job(loaded, calls, draws, seed, progress)
+    result = _run(job, work.values, _mask(scan, work.values.shape), levelled)
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         added = resample.to_shape(values - work.values, scan.values.shape)
@@ -85,7 +79,7 @@ def upscale(
     model: str | Path | None = None,
     *,
     keep_measured: bool = True,
-    calls: int = 1,
+    calls: int | None = None,
     draws: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -100,9 +94,11 @@ def upscale(
         keep_measured: Whether the measured lines come back as they were, to the last bit.
     """
     loaded = load(model)
-    if factor not in loaded.card["factors"] or factor < 2:
-        known = ", ".join(str(k) for k in loaded.card["factors"] if k > 1)
-        raise ModelError(f"{loaded.name} upscales by {known}, not by {factor}")
+    if factor not in loaded.factors or factor < 2:
+        known = f"upscales by {_finer(loaded)}, not by {factor}"
+        if not _finer(loaded):
+            known = "restores and does not upscale: use restore, or another model"
+        raise ModelError(f"{loaded.name} {known}")
     _check(scan, loaded, factor)
     levelled, plane = _levelled(scan)
     filled = resample.fill_gaps(levelled)
@@ -111,15 +107,16 @@ def upscale(
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = measured * factor + phase
     columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(scan, loaded)[1]))
-    known = resample.fill_lines(columns.values[measured], at, factor * rows)
+    fill = published.repeat_lines if loaded.network.has_method else resample.fill_lines
+    known = fill(columns.values[measured], at, factor * rows)
     mask = np.zeros_like(known)
     mask[at] = _mask(scan, columns.values.shape)[measured]
-    job = _Job(loaded, calls, draws, seed, progress)
-    result = job.run(known, mask, Affine.of(levelled))
+    job = Job(loaded, calls, draws, seed, progress)
+    result = _run(job, known, mask, levelled)
 
     # The plane by itself, because beyond the last lines a spline would not go on with the tilt.
     lines = (np.arange(factor * rows) - phase)[:, None] / factor
-    base = resample.fill_lines(filled.values[measured], at, factor * rows)
+    base = fill(filled.values[measured], at, factor * rows)
     base = base + plane[0] + lines * (plane[1] - plane[0])
     unknown = np.repeat(np.isnan(scan.values), factor, axis=0)
 
@@ -140,112 +137,14 @@ def upscale(
     return job.restoration(scan, f"upscaled {factor}x", task, result, back, spread)
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """Levelled images, in the scan's unit, on the model's grid."""
-
-    mean: NDArray[np.float32]
-    spread: NDArray[np.float32]
-    draws: tuple[NDArray[np.float32], ...]
+def _run(job: Job, known: NDArray[np.float32], mask: NDArray[np.float32], levelled: Scan) -> Result:
+    way = published if job.model.network.has_method else posterior
+    return way.run(job, known, mask, levelled)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One run of a model, with what is asked of it."""
-
-    model: Model
-    calls: int
-    draws: int
-    seed: int
-    progress: Progress | None
-
-    def __post_init__(self) -> None:
-        for name, least in (("calls", 1), ("draws", 0), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise RecipeError(f"{name} must be at least {least}, got {getattr(self, name)}")
-
-    def run(self, known: NDArray[np.float32], mask: NDArray[np.float32], affine: Affine) -> _Result:
-        """The mean, spread and draws for the levelled image `known`, gaps filled in."""
-        network = self._network()
-        y = affine.apply(known)
-        view = np.clip(y, -VIEW, VIEW)
-        out = network(np.stack([view, view, mask]), 0.0)
-        mean = view + out[0]
-        spread = np.sqrt(2) * np.exp(np.minimum(out[1], np.log(VIEW)))
-        # Of what stands out of view, as much is kept as the network keeps of what it sees.
-        kept = np.clip(np.divide(mean, view, out=np.zeros_like(y), where=view != y), 0, 1)
-        beyond = kept * (y - view)
-        rng = np.random.default_rng(self.seed)
-
-        def predict(x: NDArray[np.float32], t: float) -> NDArray[np.float32]:
-            return mean + network(np.stack([x, mean, mask]), max(t, FIRST_TIME))[0]
-
-        def draw(flow_calls: int) -> NDArray[np.float32]:
-            noise = rng.standard_normal(mean.shape, dtype=np.float32)
-            return euler(predict, mean + self.model.card["flow_noise"] * noise, flow_calls)
-
-        best = mean if self.calls == 1 else draw(self.calls - 1)
-        drawn = [draw(max(2, self.calls - 1)) for _ in range(self.draws)]
-        return _Result(
-            affine.undo(best + beyond),
-            affine.undo_spread(spread),
-            tuple(affine.undo(d + beyond) for d in drawn),
-        )
-
-    def _network(self) -> Call:
-        """The model for images of any size, telling `progress` the share of all calls made."""
-        total = self.calls + self.draws * max(2, self.calls - 1)
-        made = 0.0
-
-        def tell(share_of_call: float) -> None:
-            nonlocal made
-            made += share_of_call
-            if self.progress:
-                self.progress(min(1.0, made / total))
-
-        return whole(self.model.network, self.model.card["multiple"], tell)
-
-    def restoration(
-        self,
-        scan: Scan,
-        verb: str,
-        task: dict[str, Any],
-        result: _Result,
-        back: Callable[[NDArray[np.float32]], NDArray[np.float64]],
-        spread: NDArray[np.float32],
-    ) -> Restoration:
-        """The result on the scan's own grid, each part of it saying where it came from.
-
-        Args:
-            scan: What was measured.
-            verb: What was done to it, for the history.
-            task: The same, for the provenance.
-            result: On the model's grid.
-            back: Brings a levelled image from there to the scan's tilt and grid.
-            spread: On the scan's grid.
-        """
-        done = f"{verb} by {self.model.name} ({self.model.sha256[:12]})"
-        provenance = {
-            "scanmend": __version__,
-            "source": scan.acquisition.source,
-            "source_sha256": scan.acquisition.source_sha256,
-            **task,
-            "model": self.model.name,
-            "model_sha256": self.model.sha256,
-            "calls": self.calls,
-            "draws": self.draws,
-            "seed": self.seed,
-        }
-        return Restoration(
-            scan,
-            scan.after(f"{done}, {self.calls} call(s)", back(result.mean)),
-            scan.after(f"spread of what was {done}", spread),
-            tuple(
-                scan.after(f"draw {i} of seed {self.seed}, {done}", back(values))
-                for i, values in enumerate(result.draws, 1)
-            ),
-            provenance,
-        )
+def _finer(model: Model) -> str:
+    """The factors by which it upscales."""
+    return ", ".join(str(factor) for factor in model.factors if factor > 1)
 
 
 def _check(scan: Scan, model: Model, factor: int = 1) -> None:

@@ -1,0 +1,93 @@
+"""Small networks as model files whose card names a method."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+
+CARD = {
+    "name": "tiny",
+    "task": "restore",
+    "factor": 1,
+    "method": {"kind": "FlowMatching", "solver": "midpoint"},
+    "channels": 2,
+    "side": 128,
+    "multiple": 4,
+    "quantity": "HEIGHT",
+    "pixel_nm": [0.16, 0.22],
+    "steps": 2,
+}
+
+
+class UNet(torch.nn.Module):
+    """The smallest one: two resolutions, told the time."""
+
+    def __init__(self, channels: int = 2) -> None:
+        super().__init__()
+        self.fine = torch.nn.Conv2d(channels, 8, 3, padding=1)
+        self.coarse = torch.nn.Conv2d(8, 8, 4, stride=4)
+        self.time = torch.nn.Linear(1, 8)
+        self.out = torch.nn.Conv2d(8, 1, 3, padding=1)
+
+    def forward(self, image, t):
+        h = torch.relu(self.fine(image))
+        low = torch.tanh(self.coarse(h) + self.time(t[:, None])[:, :, None, None])
+        return self.out(h + torch.nn.functional.interpolate(low, scale_factor=4.0))
+
+
+def exported(net: torch.nn.Module, path: Path, **card: Any) -> Path:
+    """`net` as a model file at `path`, with CARD but for what is given; None leaves a key out."""
+    card = {key: value for key, value in (CARD | card).items() if value is not None}
+    image, t = torch.zeros(1, card.get("channels", 2), 16, 16), torch.full((1,), 0.5)
+    axes = {0: "batch", 2: "rows", 3: "columns"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            net.eval(),
+            (image, t),
+            str(path),
+            dynamo=False,
+            opset_version=17,
+            input_names=["image", "t"],
+            output_names=["out"],
+            dynamic_axes={"image": axes, "t": {0: "batch"}, "out": axes},
+        )
+    model = onnx.load(path)
+    model.metadata_props.add(key="card", value=json.dumps(card))
+    onnx.save(model, path)
+    return path
+
+
+class Towards(torch.nn.Module):
+    """The velocity of a straight path to gain times the degraded image, plus an offset."""
+
+    def __init__(self, gain: float = 1.0, offset: float = 0.0) -> None:
+        super().__init__()
+        self.gain, self.offset = gain, offset
+
+    def forward(self, image, t):
+        x, degraded = image[:, :1], image[:, 1:]
+        return (self.gain * degraded + self.offset - x) / (1 - t[:, None, None, None])
+
+
+class Untrained(torch.nn.Module):
+    """The velocity towards the degraded image and what a `UNet` makes up besides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.towards, self.unet = Towards(0.8, 0.1), UNet()
+
+    def forward(self, image, t):
+        return self.towards(image, t) + self.unet(image, t) / (1 - t[:, None, None, None])
+
+
+class Still(torch.nn.Module):
+    """No velocity: what comes out is the noise that went in."""
+
+    def forward(self, image, t):
+        return 0 * t[:, None, None, None] * image[:, :1]
