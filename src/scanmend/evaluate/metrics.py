@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from ..errors import ScanError
+
 Image = NDArray[np.floating]
+
+FINE = 0.25  #: [cycles/pixel] where fine detail begins; a pixel pitch can show up to 0.5
+
+
+class Scores(NamedTuple):
+    """How near images come to their references; each array of shape (n,).
+
+    Attributes:
+        psnr_dB: Peak signal-to-noise ratio, dB.
+        ssim: Structural similarity, mean over windows.
+        ssim_global: The same with the whole image as its only window.
+        detail_dB: Power of fine detail relative to the reference's, dB; blurred is below 0.
+    """
+
+    psnr_dB: NDArray[np.float64]
+    ssim: NDArray[np.float64]
+    ssim_global: NDArray[np.float64]
+    detail_dB: NDArray[np.float64]
+
+
+def scores(images: Image, references: Image) -> Scores:
+    """All of them, of images in [-1, 1] such as `pairs.sets` makes, brought to [0, 1] before.
+
+    That is where the SSIM of Kolev, Rodani et al. must have been taken; the rest is the same.
+
+    Args:
+        images: Shape (n, rows, columns).
+        references: Of the same shape.
+
+    Raises:
+        ScanError: The shapes differ, or are of no such stack.
+    """
+    if images.ndim != 3 or images.shape != references.shape:
+        raise ScanError(
+            f"images and references are two stacks of one shape (n, rows, columns), got "
+            f"{images.shape} and {references.shape}"
+        )
+    unit = ((np.asarray(pair, np.float64) + 1) / 2 for pair in zip(images, references, strict=True))
+    rows = [(psnr(x, y, 1), ssim(x, y, 1), ssim_global(x, y, 1), detail(x, y)) for x, y in unit]
+    return Scores(*np.array(rows).reshape(-1, 4).T)
 
 
 def psnr(image: Image, reference: Image, span: float | None = None) -> float:
@@ -20,7 +64,8 @@ def ssim(image: Image, reference: Image, span: float | None = None) -> float:
 
     Gaussian window of 11x11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03; constants relative to
     `span`, by default the reference's range. The index compares means too, and so depends on where
-    0 is, which heights do not tell: here it is the minimum of the reference.
+    0 is, which heights do not tell: here it is the minimum of the reference. Of images that were
+    brought to [0, 1] by the reference's minimum and maximum, it is the usual index.
 
     References:
         Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861
@@ -34,6 +79,37 @@ def ssim(image: Image, reference: Image, span: float | None = None) -> float:
     map_ = (2 * mean_x * mean_y + c1**2) * (2 * covariance + c2**2)
     map_ /= (mean_x**2 + mean_y**2 + c1**2) * (var_x + var_y + c2**2)
     return float(map_[5:-5, 5:-5].mean())
+
+
+def ssim_global(image: Image, reference: Image, span: float | None = None) -> float:
+    """Structural similarity with the whole image as its only window; see `ssim`.
+
+    References:
+        Kolev, Rodani et al., arXiv:2510.25921, Eq. 11
+    """
+    x, y = (a.astype(np.float64) - reference.min() for a in (image, reference))
+    c1, c2 = (k * _span(reference, span) for k in (0.01, 0.03))
+    (var_x, covariance), (_, var_y) = np.cov(x.ravel(), y.ravel(), ddof=0)
+    luminance = (2 * x.mean() * y.mean() + c1**2) / (x.mean() ** 2 + y.mean() ** 2 + c1**2)
+    return float(luminance * (2 * covariance + c2**2) / (var_x + var_y + c2**2))
+
+
+def detail(image: Image, reference: Image, above: float = FINE) -> float:
+    """Power of fine detail relative to the reference's, dB; blurred is below 0, noisy above.
+
+    Fine is what has spatial frequencies beyond `above`, cycles per pixel, under a Hann window.
+    Fidelity does not show it: a blurred image may be the nearest one to every guess at the truth.
+    """
+    rows, columns = reference.shape
+    window = np.hanning(rows)[:, None] * np.hanning(columns)
+    frequency = np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns))
+    fine = frequency > above
+
+    def power(z: Image) -> np.floating:
+        return np.mean(abs(np.fft.rfft2((z - z.mean()) * window)[fine]) ** 2)
+
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(power(image) / power(reference)))
 
 
 def fourier_peak(image: Image, near: tuple[float, float], reach: int = 3) -> tuple[complex, tuple]:

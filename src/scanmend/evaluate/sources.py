@@ -1,0 +1,256 @@
+"""What candidates are evaluated on: sets of pairs, and views of real scans."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import level
+from ..errors import ReadError, RecipeError, ScanError, UnknownFormat
+from ..pairs import sets
+from ..pairs.sets import SIDE, TASKS
+from ..restoration.published import repeat_lines
+from ..scan import Quantity, Scan
+from ..shards import Store
+from .contract import Batch, Images
+
+TOGETHER = 16
+"""Images that are restored at once: as many more take no less time each, and more memory."""
+
+_SQUARE = 0.1
+"""By which share lines may lie farther apart, or nearer, than the task says."""
+
+
+class Source(Protocol):
+    """Where degraded images come from; can be pickled."""
+
+    def batches(self, seed: int) -> Iterator[tuple[Batch, Images | None]]:
+        """The degraded images, and where they are known, the clean ones."""
+        ...
+
+    def clean(self) -> Iterator[Images] | None:
+        """Clean images, of the same or of others; None if there are none."""
+        ...
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """What it is, but not where; plain JSON values; "set", and "clean" if that is another."""
+        ...
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """The first pairs of a set.
+
+    Attributes:
+        folder: Of its shards.
+        task: Of `pairs.sets.TASKS`.
+        count: How many pairs; None for all.
+    """
+
+    folder: Path
+    task: str
+    count: int | None = None
+
+    def batches(self, seed: int) -> Iterator[tuple[Batch, Images | None]]:
+        """See `Source`."""
+        store = Store.open(self.folder)
+        quantity = Quantity[store.recipe["quantity"].upper()]
+        for numbers in _portions(self._len(store)):
+            samples = [store[number] for number in numbers]
+            pairs = np.stack([sample.arrays["pair"] for sample in samples])
+            about = [sample.about for sample in samples]
+            batch = Batch(
+                pairs[:, 1],
+                TASKS[self.task],
+                numbers,
+                seed,
+                np.array([a["low"][1] for a in about]),
+                np.array([a["span"][1] for a in about]),
+                np.array([a["pixel_nm"] for a in about]),
+                quantity,
+            )
+            yield batch, pairs[:, 0]
+
+    def clean(self) -> Iterator[Images]:
+        """Of the same pairs."""
+        return (clean for _, clean in self.batches(0) if clean is not None)
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """The hash of its manifest, and how many pairs.
+
+        Raises:
+            ReadError: Shards of it are missing.
+        """
+        store = Store.open(self.folder)
+        count = self._len(store)
+        needed = -(-count // store.shard_size)
+        if missing := [shard for shard in store.missing() if shard < needed]:
+            raise ReadError(
+                f"{self.folder} lacks {len(missing)} of {needed} shards: make them by the command "
+                "that began it (scanmend pairs)"
+            )
+        manifest = hashlib.sha256((self.folder / "manifest.json").read_bytes()).hexdigest()
+        return {"set": {"manifest_sha256": manifest, "samples": count}}
+
+    def _len(self, store: Store) -> int:
+        return len(store) if self.count is None else min(self.count, len(store))
+
+
+@dataclass(frozen=True)
+class Real:
+    """Views of real scans, whose clean images nobody knows.
+
+    Attributes:
+        degraded: Folder of scans.
+        pristine: Folder of clean ones of such surfaces, not of the same places; None without any.
+        task: Of `pairs.sets.TASKS`.
+        read: Reads a file.
+        count: How many views; None for all.
+    """
+
+    degraded: Path
+    pristine: Path | None
+    task: str
+    read: Callable[[Path], Scan]
+    count: int | None = None
+
+    def batches(self, seed: int) -> Iterator[tuple[Batch, Images | None]]:
+        """See `Source`."""
+        views = _views(self.degraded, TASKS[self.task], self.read)
+        for numbers in _portions(len(views.images), self.count):
+            part = slice(numbers.start, numbers.stop)
+            batch = Batch(
+                views.images[part],
+                TASKS[self.task],
+                numbers,
+                seed,
+                views.low[part],
+                views.span[part],
+                views.pixel_nm[part],
+                views.quantity,
+            )
+            yield batch, None
+
+    def clean(self) -> Iterator[Images] | None:
+        """All views of the clean ones."""
+        return self.pristine and iter([_views(self.pristine, 1, self.read).images])
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """How many scans and views of both, and the hash of all files.
+
+        Raises:
+            ReadError: A folder has no scans, or one cannot be read.
+            RecipeError: Lines are not as far apart as the task says.
+            ScanError: A scan is too small, or has pixels that were not measured.
+        """
+        views = {"set": _views(self.degraded, TASKS[self.task], self.read)}
+        if self.pristine:
+            views["clean"] = _views(self.pristine, 1, self.read)
+        return {
+            of: {"scans": v.scans, "views": len(v.images), "sha256": v.sha256}
+            for of, v in views.items()
+        }
+
+
+class _Views(NamedTuple):
+    """Squares of SIDE pixels from levelled scans, each in [-1, 1] by its own range; see `Batch`."""
+
+    images: Images
+    low: NDArray[np.float64]
+    span: NDArray[np.float64]
+    pixel_nm: NDArray[np.float64]
+    quantity: Quantity
+    scans: int
+    sha256: str
+
+
+@lru_cache(maxsize=8)
+def _views(folder: Path, factor: int, read: Callable[[Path], Scan]) -> _Views:
+    if not folder.is_dir():
+        raise ReadError(f"there is no folder {folder}")
+    digest, scans = hashlib.sha256(), []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith(".") or path.suffix == ".mtrx":
+            continue
+        try:
+            scan = read(path)
+        except UnknownFormat:
+            continue
+        digest.update(path.read_bytes())
+        scans.append(_full(scan, factor, path.name))
+    if not scans:
+        raise ReadError(f"no scan is in {folder}")
+    if len({scan.quantity for scan in scans}) > 1:
+        raise RecipeError(f"scans in {folder} measure different things: choose one channel")
+    cut = [(view, scan.pixel_nm) for scan in scans for view in _cut(scan)]
+    images = np.stack([view for view, _ in cut])
+    low = images.min(axis=(1, 2), keepdims=True)
+    span = np.ptp(images, axis=(1, 2), keepdims=True)
+    if not (span > 0).all():
+        raise ScanError(f"a scan in {folder} is flat: there is nothing to restore")
+    return _Views(
+        (2 * (images - low) / span - 1).astype(np.float32),
+        low.ravel(),
+        span.ravel(),
+        np.array([pitch for _, pitch in cut]),
+        scans[0].quantity,
+        len(scans),
+        digest.hexdigest(),
+    )
+
+
+def _full(scan: Scan, factor: int, name: str) -> Scan:
+    """The levelled scan with each of its lines `factor` times."""
+    apart, along = scan.pixel_nm
+    if abs(apart / along / factor - 1) > _SQUARE:
+        raise RecipeError(
+            f"{name} has lines {apart:.3g} nm apart, and pixels of {along:.3g} nm in them: for "
+            f"these views they must lie {factor} times as far apart as that"
+        )
+    rows, columns = scan.values.shape
+    if min(factor * rows, columns) < SIDE:
+        raise ScanError(f"{name} has {rows}x{columns} pixels: no view of {SIDE}x{SIDE} fits in")
+    if not np.isfinite(scan.values).all():
+        raise ScanError(f"{name} was not measured everywhere: crop it to what was")
+    values = level.plane(scan)[0].values
+    at = np.arange(rows) * factor + factor // 2
+    return scan.after("lines repeated", repeat_lines(values, at, factor * rows))
+
+
+def _cut(scan: Scan) -> Iterator[NDArray[np.float64]]:
+    """As many views as fit beside each other, evenly spread."""
+    starts = [
+        np.linspace(0, n - SIDE, n // SIDE).round().astype(int).tolist() for n in scan.values.shape
+    ]
+    for row in starts[0]:
+        for column in starts[1]:
+            yield scan.values[row : row + SIDE, column : column + SIDE].astype(np.float64)
+
+
+def of_folder(folder: Path, count: int | None = None) -> dict[tuple[str, str], Synthetic]:
+    """The test sets in a folder that `pairs.sets.build` made, by task and name.
+
+    Raises:
+        ReadError: There are none.
+    """
+    found = {
+        (task, name): Synthetic(store.folder, task, count)
+        for task, stores in sets.open(folder).items()
+        for name, store in stores.items()
+        if name.startswith("test")
+    }
+    if not found:
+        raise ReadError(f"{folder} holds no test sets: scanmend pairs --test makes them")
+    return found
+
+
+def _portions(total: int, count: int | None = None) -> Iterator[range]:
+    total = total if count is None else min(count, total)
+    return (range(n, min(n + TOGETHER, total)) for n in range(0, total, TOGETHER))
