@@ -110,6 +110,25 @@ def test_the_floor_is_where_clean_images_lie_and_others_do_not(kind):
     assert outside.low > outside.floor_high
 
 
+@pytest.mark.parametrize("kind", ["KID", "CMMD"])
+def test_the_floor_is_what_equal_sets_have_however_few_images_it_is_taken_on(kind):
+    rng = np.random.default_rng(9)
+    found = [
+        distance(kind, *rng.standard_normal((2, 60, 8)), "own", rng, resamples=2, splits=20)
+        for _ in range(40)
+    ]
+    apart = np.array([of.value - of.floor for of in found])
+    assert abs(apart.mean()) < 3 * apart.std(ddof=1) / np.sqrt(len(apart))
+    assert {of.floor_n for of in found} == {30}
+
+
+@pytest.mark.parametrize("kind", ["KID", "CMMD"])
+def test_the_fewest_images_have_an_interval(kind):
+    rng = np.random.default_rng(10)
+    found = distance(kind, *rng.standard_normal((2, 4, 8)), "own", rng)
+    assert np.isfinite([found.low, found.high, found.floor_low, found.floor_high]).all()
+
+
 def test_the_interval_of_kid_holds_the_truth():
     # Features are normal with variance 1; those made have mean c in each of d dimensions. With the
     # product s of two of them over d: E (s + 1)^3 = 1 + 3 E s + 3 E s^2 + E s^3.
@@ -136,8 +155,10 @@ def test_what_cannot_be_compared_is_refused(sets):
         kid(x[:1], y, rng)
     with pytest.raises(ScanError, match="not finite"):
         cmmd(np.where(x > 2, np.nan, x), y)
-    with pytest.raises(ScanError, match="3 clean images cannot be split"):
-        distance("KID", x, y[:3], "own", rng)
+    for made, of in ((x, y[:3]), (x[:3], y)):
+        text = f"{len(made)} images against {len(of)} clean ones: .* needs 4 of each"
+        with pytest.raises(ScanError, match=text):
+            distance("KID", made, of, "own", rng)
     with pytest.raises(RecipeError, match="subsets of 34 images: .* 2 to 33"):
         kid(x, y, rng, size=34)
     with pytest.raises(RecipeError, match="no score 'FID'; there are KID, CMMD, CMMD-kolev"):

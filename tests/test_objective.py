@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -222,45 +221,53 @@ def test_what_needs_an_image_on_its_way_refuses_a_network_without_place_for_it(m
         losses(method, Told(nothing, channels=1), *batch())
 
 
-def waves(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of any phase and their images with a quarter of the contrast, upside down."""
-    phase = 2 * torch.pi * torch.rand(count, 1, 1, 1)
-    clean = 0.8 * torch.sin(2 * torch.pi * torch.arange(16) / 8 + phase).expand(-1, 1, 16, 16)
-    return clean, -clean / 4
+class Pixelwise(nn.Module):
+    """Sees one pixel, the time, and if there is any; enough where each pixel is damaged alone."""
+
+    channels = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(4, 48, 1), nn.SiLU(), nn.Conv2d(48, 48, 1), nn.SiLU()), nn.Conv2d(48, 1, 1)
+        )
+
+    def forward(self, image, t):
+        t = t[:, None, None, None].expand_as(image[:, :1])
+        return self.layers(torch.cat([image, t, t.sign()], dim=1))
 
 
 @pytest.mark.parametrize(
     ("method", "steps"),
     [
         (FlowMatching(), 4),
-        (Diffusion("linear", times=100), 10),
-        (Diffusion("linear", times=100, fourier=0.5), 10),
-        (Diffusion("linear", times=100, sampler="ancestral"), 25),
+        (Diffusion(), 5),
+        (Diffusion(fourier=0.5), 10),
+        (Diffusion("linear", sampler="ancestral"), 50),
         (Regression(), 1),
         (Regression("l2", residual=True), 1),
         (PosteriorFlow(), 3),
     ],
     ids=str,
 )
-def test_each_method_learns_to_turn_an_image_upside_down(method, steps):
+def test_each_method_learns_to_turn_contrast_upside_down(method, steps):
     """From training to restoring: what is learnt is what the sampler asks for."""
     torch.manual_seed(3)
-    net = UNet(replace(Layout(), widths=(16, 16), blocks=1, middle_attention=False))
-    net = net.to(memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
-    for _ in range(150):
-        clean, degraded = waves(16)
-        loss = losses(method, net, clean, degraded, torch.randn_like(clean), torch.rand(16)).mean()
+    net, count = Pixelwise(), 250
+    optimiser = torch.optim.Adam(net.parameters())
+    for i in range(count):
+        optimiser.param_groups[0]["lr"] = 0.01 * (1 - i / count)
+        clean, noise = 2 * torch.rand(16, 1, 8, 8) - 1, torch.randn(16, 1, 8, 8)
+        loss = losses(method, net, clean, -clean / 2, noise, torch.rand(16)).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    clean, degraded = waves(32)
+    clean = 2 * torch.rand(16, 1, 8, 8) - 1
 
     def network(image, known, t):
-        return net(torch.cat([image, known], 1), torch.full((32,), t))
+        return net(torch.cat([image, known], 1), torch.full((16,), t))
 
     with torch.no_grad():
-        end = method.restore(network, degraded, lambda: torch.randn_like(clean), steps)
-    # What goes in is off by 1.25 times the contrast.
-    error = float((end - clean).square().mean().sqrt() / clean.square().mean().sqrt())
-    assert error < 0.3
+        end = method.restore(network, -clean / 2, lambda: torch.randn_like(clean), steps)
+    # What goes in is off by 1.5 times the contrast.
+    assert float((end - clean).square().mean().sqrt() / clean.square().mean().sqrt()) < 0.5

@@ -234,6 +234,18 @@ def test_a_copy_is_found_whatever_it_is_called(tmp_path, name, levelled):
         folder(tmp_path)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_copy_that_was_turned_is_found(tmp_path, turns, flipped):
+    write(tmp_path, 3)
+    values = np.rot90(image(0).values[:40, :40], turns)
+    io.write(image(0, values=image(0).values[:40, :40]), tmp_path / "square.nc")
+    values = values[::-1] if flipped else values
+    io.write(image(0, values=np.ascontiguousarray(values)), tmp_path / "turned.nc")
+    with pytest.raises(RecipeError, match=r"(turned|square)\.nc is the same image as"):
+        folder(tmp_path)
+
+
 def test_images_of_nothing(tmp_path):
     write(tmp_path, 3)
     plane = np.add.outer(np.arange(40.0), np.arange(48.0)).astype(np.float32)
@@ -258,7 +270,9 @@ def test_images_that_are_too_small(tmp_path):
 def test_real_scans(real):
     files = [real / f"stm/si001h_{name}.npy" for name in ("step", "patch")]
     parts = dict(zip(SPLITS, ([files[0]], [files[1]], [files[1]]), strict=True))
-    with pytest.raises(RecipeError, match=r"si001h_patch\.npy is the same image as si001h_patch"):
+    with pytest.raises(
+        RecipeError, match=r"si001h_patch\.npy is the same image as stm/si001h_patch"
+    ):
         folder(parts, size_nm=(100, 100))
     sxm = [real / f"stm/{name}.sxm" for name in ("moire_10nm", "STM_nanonis_generic_4_5")]
     with pytest.raises(RecipeError, match=r"\.sxm has pixels of 0\.\d+ x 0\.\d+ nm, and most"):

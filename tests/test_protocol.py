@@ -26,6 +26,7 @@ from scanmend.errors import (
 )
 from scanmend.evaluate import protocol, results, sources
 from scanmend.evaluate.candidates import parse
+from scanmend.evaluate.distances import cmmd
 from scanmend.evaluate.metrics import scores
 from scanmend.evaluate.protocol import Embedding, Evaluation
 from scanmend.evaluate.results import SPEED
@@ -240,6 +241,62 @@ def test_a_set_without_its_shards_is_refused(folder, tmp_path):
     refused(asked, ReadError, "test lacks 1 of 2 shards: make them by the command that began it")
     first = replace(asked, sources=sources.of_folder(tmp_path, 4), count=4)
     assert len(protocol.run(first).find("degraded").scores.ssim) == 4
+
+
+def test_what_is_made_of_a_pair_is_not_compared_with_its_clean_image(folder, embedder, tmp_path):
+    pairs = np.stack([sample.arrays["pair"] for sample in Store.open(folder / "restore/test")])
+    seven = sources.of_folder(folder, 7)["restore", "test"]
+    np.testing.assert_array_equal(np.concatenate(list(seven.clean())), pairs[1:7:2, 0])
+    assert [n for n in range(7) if seven.judged(n)] == [0, 2, 4, 6]
+    assert seven.compared() == (4, 3)
+
+    on = {("restore", "test"): sources.of_folder(folder)["restore", "test"]}
+    asked = Evaluation(tmp_path / "e", (), on, Embedding(embedder))
+    features = [Embedding(embedder)(pairs[n::2, 1 - n]) for n in (0, 1)]
+    found = protocol.run(asked).find("degraded")
+    assert [(d.n, d.n_clean) for d in found.distances] == [(4, 4)] * 3
+    assert found.distances[1].value == pytest.approx(cmmd(*features), rel=1e-5)
+
+
+def test_too_few_images_for_distances_are_refused_before_anything_is_begun(
+    folder, embedder, tmp_path
+):
+    few = {("restore", "test"): sources.of_folder(folder, 7)["restore", "test"]}
+    asked = Evaluation(tmp_path / "e", (), few, Embedding(embedder), count=7)
+    text = r"restore/test has 4 images to compare with 3 clean ones, .* \(--no-distances\)"
+    refused(asked, RecipeError, text)
+    assert not asked.folder.exists()
+    enough = {("restore", "test"): sources.of_folder(folder, 8)["restore", "test"]}
+    assert protocol.run(replace(asked, sources=enough, count=8)).find("degraded").distances
+
+
+def test_a_model_is_not_evaluated_on_what_it_has_seen(folder, tmp_path, quick):
+    pytest.importorskip("torch")
+    from model_files import Still, exported
+
+    surfaces = Store.open(folder / "restore/test")
+    scans = {"train": [["a.sxm", "aa"]], "validation": [["b.sxm", "bb"]], "test": [["c.sxm", "cc"]]}
+    args = (surfaces.recipe | {"source": scans}, 0, 2, surfaces.arrays)
+    Store.create(tmp_path / "sets/restore/test", surfaces.kind, *args).write(
+        0, [surfaces[n] for n in range(2)]
+    )
+    on = sources.of_folder(tmp_path / "sets")
+
+    def asked(name: str, source: dict) -> Evaluation:
+        path = exported(
+            Still(), tmp_path / f"{name}.onnx", name=name, trained_on={"source": source}
+        )
+        return Evaluation(tmp_path / name, all_of(f"{path}@1"), on)
+
+    swapped = {"train": [["old.sxm", "dd"]], "validation": [["was-c.sxm", "cc"]], "test": []}
+    refused(
+        asked("seen", swapped),
+        RecipeError,
+        r"c\.sxm of the set restore/test is one .* seen was trained .* \(there: was-c\.sxm\)",
+    )
+    assert not (tmp_path / "seen").exists()
+    for name, source in (("same", scans), ("drawn", {"surface": "si001h"})):
+        assert protocol.run(asked(name, source)).find(name, 1)
 
 
 def test_another_model_of_the_same_name_is_refused(folder, tiny, tmp_path, quick):

@@ -65,7 +65,7 @@ def evaluated(
                 noise = rng.normal(0, 0.5, count)
                 psnr = 26 - harder - fewer + merit + hard[on] + noise
                 ssim = 1 - 10 ** (-(psnr - 10) / 15)
-                scores = Scores(psnr, ssim, ssim + 0.01, merit - 10 + noise)
+                scores = Scores(psnr, psnr + 1, ssim, ssim + 0.01, merit - 10 + noise)
                 of_part = _panels(rng, merit) if panels else {}
                 parts.append(Part(Key(name, steps, task, on), about, scores, (), of_part, 9.5))
             score = 0.08 - 0.004 * merit
@@ -235,6 +235,12 @@ def test_scores_of_another_embedder_have_a_column_of_their_own(found):
     assert not any("published" in c.group for c in found["cmmd-kolev-real"].columns)
     floor = cell(found["table-X"], "clean against clean", "KID[stm-encoder], here", "score")
     assert (floor.value, floor.low, floor.high) == (0.02, 0.017, 0.024)
+
+
+def test_what_further_scores_are_is_told(results, found):
+    fitted = cell(found["further"], "median", "task restore", "PSNR (dB), fitted")
+    assert fitted.value == pytest.approx(results.find("median").scores.psnr_dB.mean() + 1)
+    assert any("keeps the scale of the degraded image" in note for note in found["further"].notes)
 
 
 def test_how_much_of_the_way_to_clean_images_was_closed(found):

@@ -14,13 +14,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+import scanmend  # noqa: E402
 from scanmend import generate, models  # noqa: E402
 from scanmend.cli import main  # noqa: E402
-from scanmend.errors import RecipeError, TrainingError, WriteError  # noqa: E402
+from scanmend.degrade.recipe import load as load_recipe  # noqa: E402
+from scanmend.errors import ReadError, RecipeError, TrainingError, WriteError  # noqa: E402
 from scanmend.nets.swift import Layout, Swift  # noqa: E402
 from scanmend.objective.posterior_flow import flow_loss, mean_loss  # noqa: E402
+from scanmend.pairs import clean, sets  # noqa: E402
 from scanmend.pairs.samples import Mix  # noqa: E402
-from scanmend.train import checkpoint, loop  # noqa: E402
+from scanmend.train import checkpoint, loop, run  # noqa: E402
 from scanmend.train.export import export  # noqa: E402
 from scanmend.train.loop import train  # noqa: E402
 from scanmend.train.mixed import Mixed  # noqa: E402
@@ -62,7 +65,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("settings", [MIXED, PAIRED], ids=["mixed", "paired"])
 def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypatch, settings):
-    whole = train(settings, tmp_path / "whole", workers=0)
+    whole, _ = train(settings, tmp_path / "whole", workers=0)
     saved = checkpoint.save
 
     def save_then_die(path, settings, progress, *state):
@@ -74,7 +77,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(tmp_path, monkeypat
         patch.setattr(loop.checkpoint, "save", save_then_die)
         with pytest.raises(Killed):
             train(settings, tmp_path / "killed", workers=0)
-    resumed = train(settings, tmp_path / "killed", workers=0)
+    resumed, _ = train(settings, tmp_path / "killed", workers=0)
     assert same(whole, resumed)
     times = ("seconds",)
     logs = [
@@ -104,7 +107,7 @@ def test_a_folder_belongs_to_its_settings(tmp_path):
         train(replace(MIXED, lesson=narrower), tmp_path, workers=0)
     with pytest.raises(TrainingError, match="holds 6 iterations already, more than 4"):
         train(replace(MIXED, iterations=4), tmp_path, workers=0)
-    with pytest.raises(TrainingError, match=r"batch 2, now 4; without a table paired\)"):
+    with pytest.raises(TrainingError, match="batch 2, now 4; without a table paired; "):
         train(PAIRED, tmp_path, workers=0)
 
 
@@ -129,7 +132,7 @@ def test_it_learns(tmp_path):
     lesson = Mixed(**SMALL, flow_from=2.0, mix=mix)
     how = {"learning_rate": 3e-3, "average": 0.9, "warm_up": 10, "validate_every": 120}
     settings = Settings("tiny", lesson, iterations=120, batch=8, **how)
-    figures = lesson.validate(train(settings, tmp_path, workers=0))
+    figures = lesson.validate(train(settings, tmp_path, workers=0)[0])
     assert figures["mean_x1_dB"] > figures["input_x1_dB"] + 0.3
 
 
@@ -150,7 +153,7 @@ def test_it_stops_when_it_gets_no_better(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Paired, "validate", validate)
     settings = replace(PAIRED, iterations=9, validate_every=1, patience=2, average=0.5)
-    net = train(settings, tmp_path, workers=0)
+    net, _ = train(settings, tmp_path, workers=0)
     assert [entry["ssim"] for entry in entries(tmp_path)] == [0.1, 0.3, 0.2, 0.2]
     assert same(net, weights[1])
     assert not same(net, weights[3])
@@ -193,19 +196,26 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
     assert {p.name for p in tmp_path.glob(".*")} == set()
 
 
+def shared(processes: int, settings: Path, folder: Path) -> list[dict]:
+    """What is logged by a training that so many processes share."""
+    run = folder / str(processes)
+    command = ["-m", "scanmend", "train", str(settings), "--workers", "0", "--threads", "1"]
+    begin = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    arguments = [sys.executable, *(begin * (processes > 1)), *command, "-o", str(run)]
+    done = subprocess.run(
+        [*arguments, "--device", "cpu"], capture_output=True, text=True, env=quiet, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("model: ") == 1
+    return entries(run)
+
+
 def test_several_processes_have_the_losses_of_one(tmp_path):
     text = "iterations = 4\nbatch = 4\nwarm_up = 2\nvalidate_every = 2\n[paired]\ncrop = 16\n"
     path = tmp_path / "mine.toml"
     path.write_text(text + 'net = "small-noattn"\nvalidation = 2\nsteps = 1\n')
-    command = ["-m", "scanmend", "train", str(path), "--workers", "0", "--threads", "1", "-o"]
-    shared = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    quiet = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    for name, begin in (("one", []), ("two", shared)):
-        arguments = [sys.executable, *begin, *command, str(tmp_path / name), "--device", "cpu"]
-        done = subprocess.run(arguments, capture_output=True, text=True, env=quiet)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("model: ") == 1
-    one, two = entries(tmp_path / "one"), entries(tmp_path / "two")
+    one, two = (shared(n, path, tmp_path) for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         assert b["loss"] == pytest.approx(a["loss"], rel=2e-4)
         assert b["ssim"] == pytest.approx(a["ssim"], abs=1e-3)
@@ -316,7 +326,7 @@ def test_changes_go_where_their_key_is():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("iteration = 5\n[mixed]", "unknown key 'iteration'; there are name, lesson, seed"),
+        ("iteration = 5\n[mixed]", "unknown key 'iteration'; there are name, seed, iterations"),
         ("[mixed.mix]\nsides = 5", r"\[mixed.mix\]: unknown key 'sides'; there are side"),
         ("= 5", "is no TOML"),
         ("iterations = 5", r"needs one table \[mixed\] or \[paired\], got 0"),
@@ -329,8 +339,12 @@ def test_changes_go_where_their_key_is():
         ("[mixed.mix]\nfactors = [1, 2]", "factor_shares"),
         ("[mixed.mix]\nfactor_shares = [1, 1, 1]", "factor_shares must add up to 1"),
         ("[paired]\nnet = 'huge'", "no network 'huge'; there are small"),
-        ("[paired]\ncrop = 200", "crop must be from 16 to 128 pixels, got 200"),
+        ("[paired]\ncrop = 200", "crop must be from 16 to 128 pixels in steps of 8, got 200"),
+        ("[paired]\ncrop = 33", "in steps of 8, got 33"),
+        ("paired = 3", r"\[paired\] is a table, got 3"),
         ("[paired]\nsteps = 0", "steps must be at least 1, got 0"),
+        ("[paired]\nnet = 'autoencoder'", "autoencoder sees the degraded image only: use Regress"),
+        ("[paired]\nsteps = 1001\nmethod = {kind = 'Diffusion'}", "takes no 1001 steps"),
         ("[paired]\nmethod = 5", "a method is a table with a kind, got 5"),
     ],
 )
@@ -355,3 +369,54 @@ def test_the_command_trains_and_writes_a_model(tmp_path, capsys):
     assert (tmp_path / "run/run.png").stat().st_size > 10_000
     assert main(["train", "nowhere"]) == 1
     assert "no settings file nowhere" in capsys.readouterr().err
+
+
+def test_mixed_lessons_are_shared_too(tmp_path):
+    """Which samples the flow is trained on differs from process to process."""
+    text = "iterations = 4\nbatch = 4\nwarm_up = 2\nvalidate_every = 2\n[mixed]\nwidths = [8, 8]\n"
+    text += "blocks = [1, 1]\nmiddle = 1\nflow_from = 0.0\nflow_share = 0.3\n"
+    path = tmp_path / "mine.toml"
+    path.write_text(text + "[mixed.mix]\nside = 16\nmargin = 4\n")
+    one, two = (shared(n, path, tmp_path) for n in (1, 2))
+    for a, b in zip(one, two, strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-4)
+
+
+def test_a_run_that_got_no_better_is_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(Paired, "validate", lambda self, net: {"ssim": 0.5})
+    settings = replace(PAIRED, iterations=9, validate_every=1, patience=2)
+    first, progress = train(settings, tmp_path, workers=0)
+    assert progress.iteration == 3
+    again, progress = train(settings, tmp_path, workers=0)
+    assert progress.iteration == 3
+    assert same(first, again)
+
+
+def test_the_card_says_what_it_was_trained_on(tmp_path):
+    pitch = (0.4, 0.4)
+    for number in range(3):
+        values = np.random.default_rng(number).normal(size=(200, 200)).astype(np.float32)
+        scan = scanmend.Scan(values, pitch, scanmend.Quantity.HEIGHT)
+        scanmend.write(scan, tmp_path / f"{number}.gsf")
+    recipe = load_recipe({"step": [{"kind": "BluntTip"}]})
+    counts = sets.Counts(4, 2, 0, 0)
+    sets.build(clean.folder(tmp_path), recipe, tmp_path / "sets", ["restore"], counts)
+    lesson = replace(PAIRED.lesson, stored=str(tmp_path / "sets"))
+    settings = replace(PAIRED, lesson=lesson, iterations=2)
+    result = run.train(settings, tmp_path / "run", workers=0)
+    card = models.load(result["model"]).card
+    assert card["pixel_nm"] == pytest.approx(pitch)
+    assert [name for name, _ in card["trained_on"]["source"]["train"]] != []
+    assert card["trained_on"]["damage"]["step"][0]["kind"] == "BluntTip"
+    assert (card["iterations"], card["samples"]) == (2, 8)
+
+    (tmp_path / "sets/restore/validation/shard-00000.safetensors").unlink()
+    with pytest.raises(ReadError, match="lacks 1 shards of restore/validation"):
+        replace(lesson)
+    with pytest.raises(ReadError, match="holds no set x2/train"):
+        replace(lesson, task="x2")
+
+
+def test_sets_have_a_source_of_their_own(capsys):
+    assert main(["train", "fm-small", "--sets", "there", "--clean", "here"]) == 1
+    assert "leave out the others" in capsys.readouterr().err

@@ -65,6 +65,11 @@ def test_numbers_of_a_column_have_as_many_decimals_as_its_middle_interval():
     ]
 
 
+def test_numbers_have_four_decimals_at_most():
+    table = Table("t", "", (Column("gain", signed=True),), ((Cell(0.0, -1e-9, 1e-9),),))
+    assert table.words(0, 0) == ("0.0000", "0.0000 to 0.0000")
+
+
 def test_minus_is_a_minus_and_zero_has_no_sign():
     rows = ((Cell(-0.001),), (Cell(0.001),), (Cell(-0.31),), (Cell(0.31),), (Cell(None),))
     table = Table("t", "", (Column("x", decimals=2, signed=True),), rows)

@@ -92,7 +92,7 @@ def pairs(
     from ..pairs import clean, sets
 
     damage = recipes.load_file(recipe) if recipe.endswith(".toml") else recipes.preset(recipe)
-    images = _source(sources, split, seed, reading)
+    images = _source(sources, split, reading)
     for path in images.left_out if isinstance(images, clean.Folder) else ():
         click.echo(f"{click.format_filename(path)}: no scan, left out", err=True)
     tasks = tuple(sets.TASKS) if task == "all" else (task,)
@@ -115,7 +115,7 @@ def pairs(
             click.echo(f"{store.folder}: {len(store)} pairs")
 
 
-def _source(sources: Sequence[str], split: str, seed: int, reading: Reading) -> Folder | Surface:
+def _source(sources: Sequence[str], split: str, reading: Reading) -> Folder | Surface:
     from ..pairs import clean
 
     try:
@@ -131,7 +131,6 @@ def _source(sources: Sequence[str], split: str, seed: int, reading: Reading) -> 
     return clean.folder(
         where,
         (train, validation, test),
-        seed,
         channel=reading.channel,
         direction=reading.direction,
         size_nm=size and ((None, size[0]) if len(size) == 1 else (size[1], size[0])),

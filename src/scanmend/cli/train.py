@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..errors import TrainingError
+from ..errors import RecipeError, TrainingError
 from .options import json_option
 
 _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
@@ -57,6 +57,8 @@ def train(
     is in the folder already is gone on from. Several processes share the work when begun by
     torchrun -m scanmend train ...
     """
+    if changes["stored"] and (changes["source"] or changes["recipe"]):
+        raise RecipeError("--sets have clean scans and damage of their own: leave out the others")
     try:
         from ..train import run
     except ImportError:
@@ -64,7 +66,9 @@ def train(
     if threads:
         run.use_threads(threads)
     plan = run.load(settings, {k: v for k, v in changes.items() if v is not None})
-    folder = folder or Path("runs") / plan.name
+    if folder is None:
+        task = changes["task"]
+        folder = Path("runs") / (f"{plan.name}-{task}" if task else plan.name)
     how = {"workers": workers, "device": device}
     if find_rate:
         result = run.find_rate(plan, folder, **how)

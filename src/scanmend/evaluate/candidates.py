@@ -27,6 +27,7 @@ from .classical import CLASSICAL, as_measured, kept
 from .command import Command
 from .contract import Batch, Candidate, Images, one_by_one
 from .results import DEGRADED
+from .sources import seen
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class Trained:
     @property
     def _model(self) -> models.Model:
         return models.load(self.path)
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """Hashes of the scans it was trained and validated on, with their names."""
+        return seen(self._model.card)
 
     def about(self) -> dict[str, Any]:
         """Its hash, and what its card says of the network."""

@@ -18,6 +18,7 @@ from .typeset import Cell, Column
 
 SCORES = {
     "psnr_dB": ("PSNR (dB)", 2),
+    "psnr_fitted_dB": ("PSNR (dB), fitted", 2),
     "ssim": ("SSIM", 3),
     "ssim_global": ("global SSIM", 3),
     "detail_dB": ("fine detail (dB)", 1),

@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 
 SIGMA = 10.0  #: of the Gaussian kernel of CMMD, for features of length 1
 SUBSETS, LARGEST = 100, 1000  #: of KID: how many subsets, and of how many images at most
+LEAST = 4  #: Images of either kind in a `distance`: halves of them still hold pairs.
 
 Convention = Literal["canonical", "kolev"]
 
@@ -47,7 +48,8 @@ class Distance:
         sd: KID's standard deviation over its subsets; None for CMMD.
         low, high: Bootstrap interval of `value`, at `level`.
         n, n_clean: How many images there were of both.
-        floor: Mean score of clean images against the other clean images, over random splits.
+        floor: Mean score of clean images against the other clean images, over random splits; with
+            the bias of `value`, which CMMD has the more of the fewer images there are.
         floor_low, floor_high: Between which two the splits' scores lie, at `level`: within them
             the set cannot be told from a clean one.
         floor_n: How many clean images each split compared with all the others.
@@ -138,7 +140,8 @@ def distance(
     """A score with all that belongs to it.
 
     An image drawn twice in a resampling is not compared with itself, which would make sets look
-    more alike than they are; the interval of CMMD is moved by what its bias is.
+    more alike than they are. The interval of CMMD is moved by what its bias is, and so is its
+    floor: of fewer images than the score, it would have a larger one of its own.
 
     Args:
         kind: Which score.
@@ -152,12 +155,15 @@ def distance(
 
     Raises:
         RecipeError: There is no such score.
-        ScanError: The features fit no other, are no numbers, or fewer than 4 are clean.
+        ScanError: The features fit no other, are no numbers, or there are fewer than 4 of either.
     """
     if kind not in KINDS:
         raise RecipeError(f"there is no score {kind!r}; there are {', '.join(KINDS)}")
-    if len(clean) < 4:
-        raise ScanError(f"{len(clean)} clean images cannot be split for a floor: 4 at least")
+    if min(len(made), len(clean)) < LEAST:
+        raise ScanError(
+            f"{len(made)} images against {len(clean)} clean ones: a distance with its interval and "
+            f"floor needs {LEAST} of each"
+        )
     if kind == "KID":
         kernel, scale = _cubic, 1.0
         products = _Products.of(made, clean, kernel)
@@ -168,14 +174,16 @@ def distance(
         value, sd = scale * float(products.biased(*products.equal())[0]), None
         bias = value - scale * float(products.unbiased(*products.equal())[0])
     n, m = products.counts
-    drawn = products.unbiased(weights(n, rng, resamples), weights(m, rng, resamples))
+    a, b = weights(n, rng, resamples), weights(m, rng, resamples)
+    varied = (a.max(axis=1) < 1) & (b.max(axis=1) < 1)  # one image alone makes no pair
+    drawn = products.unbiased(a[varied], b[varied])
     _, low, high = interval(value, scale * drawn + bias, level)
 
     part = min(n, m // 2)
     chosen = _subsets(m, part, splits, rng)
     within = _Products(products.yy, products.yy, products.yy)
     halves = (chosen / part, (1 - chosen) / (m - part))
-    floors = scale * (within.unbiased if kind == "KID" else within.biased)(*halves)
+    floors = scale * within.unbiased(*halves) + bias
     floor = interval(float(floors.mean()), floors, level)
     return Distance(
         name=f"{kind}[{embedder}]",

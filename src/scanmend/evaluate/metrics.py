@@ -20,12 +20,15 @@ class Scores(NamedTuple):
 
     Attributes:
         psnr_dB: Peak signal-to-noise ratio, dB.
+        psnr_fitted_dB: The same after the gain and offset that bring the image nearest to its
+            reference: it sees neither contrast nor mean.
         ssim: Structural similarity, mean over windows.
         ssim_global: The same with the whole image as its only window.
         detail_dB: Power of fine detail relative to the reference's, dB; blurred is below 0.
     """
 
     psnr_dB: NDArray[np.float64]
+    psnr_fitted_dB: NDArray[np.float64]
     ssim: NDArray[np.float64]
     ssim_global: NDArray[np.float64]
     detail_dB: NDArray[np.float64]
@@ -35,6 +38,8 @@ def scores(images: Image, references: Image) -> Scores:
     """All of them, of images in [-1, 1] such as `pairs.sets` makes, brought to [0, 1] before.
 
     That is where the SSIM of Kolev, Rodani et al. must have been taken; the rest is the same.
+    Values beyond [-1, 1], which no reference can have, count as its ends, as in the validation of
+    a training.
 
     Args:
         images: Shape (n, rows, columns).
@@ -48,15 +53,26 @@ def scores(images: Image, references: Image) -> Scores:
             f"images and references are two stacks of one shape (n, rows, columns), got "
             f"{images.shape} and {references.shape}"
         )
-    unit = ((np.asarray(pair, np.float64) + 1) / 2 for pair in zip(images, references, strict=True))
-    rows = [(psnr(x, y, 1), ssim(x, y, 1), ssim_global(x, y, 1), detail(x, y)) for x, y in unit]
-    return Scores(*np.array(rows).reshape(-1, 4).T)
+    both = ((stack.astype(np.float64).clip(-1, 1) + 1) / 2 for stack in (images, references))
+    rows = [
+        (psnr(x, y, 1), psnr(fitted(x, y), y, 1), ssim(x, y, 1), ssim_global(x, y, 1), detail(x, y))
+        for x, y in zip(*both, strict=True)
+    ]
+    return Scores(*np.array(rows).reshape(-1, len(Scores._fields)).T)
 
 
 def psnr(image: Image, reference: Image, span: float | None = None) -> float:
     """Peak signal-to-noise ratio, dB; the peak is `span`, by default the reference's range."""
     error = np.mean((image.astype(np.float64) - reference) ** 2)
     return float(10 * np.log10(_span(reference, span) ** 2 / error)) if error else float("inf")
+
+
+def fitted(image: Image, reference: Image) -> Image:
+    """`image` with the gain and offset that make its squared error least; a flat one has gain 0."""
+    mean, apart = image.mean(), image - image.mean()
+    power = np.mean(apart**2)
+    gain = np.mean(apart * (reference - reference.mean())) / power if power else 0.0
+    return gain * image + (reference.mean() - gain * mean)
 
 
 def ssim(image: Image, reference: Image, span: float | None = None) -> float:

@@ -19,16 +19,19 @@ from ..engine import cores
 from ..errors import ModelError, RecipeError
 from ..shards.file import canonical
 from . import results
-from .candidates import Untouched
+from .candidates import Trained, Untouched
 from .contract import Batch, Candidate
-from .distances import KINDS, Distance, distance
+from .distances import KINDS, LEAST, Distance, distance
 from .embed import Embedder
 from .metrics import Scores, scores
 from .results import SPEED, Key, Part, Provenance, Results, Timing
-from .sources import Source
+from .sources import Source, Synthetic
 
 PANELS = 4
 """Images of each set that are kept to be shown."""
+
+COMPARED = ("test", "real")
+"""The sets that are compared with clean images as sets."""
 
 REPEATS, LONG_S = 10, 5.0
 """How often an image is timed; from three times on, no more than so many seconds in all."""
@@ -98,7 +101,7 @@ class Evaluation:
         """What there is to find out, timings aside.
 
         Raises:
-            RecipeError: Two candidates have one name.
+            RecipeError: Two candidates have one name, or one has seen images of a test set.
             ModelError: One is for no task of which there is a set.
         """
         tasks = dict.fromkeys(task for task, _ in self.sources)
@@ -112,6 +115,7 @@ class Evaluation:
             for task, on in self.sources:
                 if task in candidate.tasks:
                     item = _Item(candidate, task, on)
+                    _must_be_unseen(item, self.sources[task, on])
                     if item.key in found:
                         raise RecipeError(
                             f"two candidates are called {item.key.title} on {task}: give one "
@@ -141,7 +145,7 @@ class Evaluation:
         features: list[NDArray[np.floating]] = []
         shown: list[dict[str, NDArray[np.float32]]] = []
         seconds = 0.0
-        embedding = self.embedding if item.on in ("test", "real") else None
+        embedding = self.embedding if item.on in COMPARED else None
         source = self.sources[item.task, item.on]
         for batch, clean in source.batches(self.seed):
             start = time.perf_counter()
@@ -150,8 +154,9 @@ class Evaluation:
             _must_fit(item, restored, batch)
             if clean is not None:
                 found.append(scores(restored, clean))
-            if embedding:
-                features.append(embedding(restored))
+            judged = [source.judged(number) for number in batch.numbers]
+            if embedding and any(judged):
+                features.append(embedding(restored[judged]))
             if batch.numbers[0] < PANELS:
                 panels = {"degraded": batch.images, "restored": restored}
                 shown.append(panels if clean is None else panels | {"clean": clean})
@@ -213,7 +218,8 @@ def run(
         progress: Called with how many parts are there, and of how many.
 
     Raises:
-        RecipeError: The folder holds another evaluation, or one of another candidate of that name.
+        RecipeError: The folder holds another evaluation, or one of another candidate of that name;
+            a candidate has seen images of a test set; there are too few images for distances.
         ModelError: A candidate is for no task of which there is a set.
         ReadError: A set is not complete, or a folder cannot be read.
         WorkError: A part cannot be made; with its name and the reason.
@@ -223,6 +229,10 @@ def run(
         both = (Untouched(), *evaluation.candidates)
         evaluation = replace(evaluation, candidates=both)
     items = evaluation.items()
+    if evaluation.embedding:
+        for (task, on), source in evaluation.sources.items():
+            if on in COMPARED:
+                _must_be_enough(f"{task}/{on}", *source.compared())
     there = {p.key: p for p in results.begin(evaluation.folder, evaluation.provenance()).parts}
     for item in items:
         _must_be_same(item, there, evaluation.folder)
@@ -270,6 +280,26 @@ def _must_fit(item: _Item, restored: NDArray[np.floating], batch: Batch) -> None
         raise ModelError(
             f"{item.key.title} made {restored.shape} of images of shape {batch.images.shape}: "
             "it must be the same shape, all of it finite"
+        )
+
+
+def _must_be_unseen(item: _Item, source: Source) -> None:
+    if isinstance(item.candidate, Trained) and isinstance(source, Synthetic):
+        seen = item.candidate.seen
+        for sha256, name in source.tests().items():
+            if sha256 in seen:
+                raise RecipeError(
+                    f"{name} of the set {item.task}/{item.on} is one of the images that "
+                    f"{item.candidate.name} was trained or validated on (there: {seen[sha256]}): "
+                    "make a set that was split as for its training, or of other images"
+                )
+
+
+def _must_be_enough(name: str, made: int, clean: int) -> None:
+    if clean and min(made, clean) < LEAST:
+        raise RecipeError(
+            f"{name} has {made} images to compare with {clean} clean ones, and KID and CMMD need "
+            f"{LEAST} of each: take more images, or none of these distances (--no-distances)"
         )
 
 

@@ -209,16 +209,8 @@ def keep(folder: Path, part: Part) -> None:
         unfinished.write_bytes(pack(arrays, {_LABEL: canonical(about)}))
 
 
-def save(results: Results, folder: Path) -> None:
-    """Writes all of them; parts that are there are left as they are. Raises as `begin`, `keep`."""
-    there = {part.key for part in begin(folder, results.provenance).parts}
-    for part in results.parts:
-        if part.key not in there:
-            keep(folder, part)
-
-
 def load(folder: Path) -> Results:
-    """The inverse of `save`.
+    """What `begin` and `keep` wrote to a folder.
 
     Raises:
         ReadError: There is no evaluation, or a file of it is damaged.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -36,7 +36,15 @@ class Source(Protocol):
         ...
 
     def clean(self) -> Iterator[Images] | None:
-        """Clean images, of the same or of others; None if there are none."""
+        """Clean images, for distances of sets; None if there are none."""
+        ...
+
+    def judged(self, number: int) -> bool:
+        """Whether what is made of image `number` is in the set that is compared with them."""
+        ...
+
+    def compared(self) -> tuple[int, int]:
+        """How many images are in that set, and how many are clean."""
         ...
 
     def table(self) -> dict[str, dict[str, Any]]:
@@ -79,8 +87,28 @@ class Synthetic:
             yield batch, pairs[:, 0]
 
     def clean(self) -> Iterator[Images]:
-        """Of the same pairs."""
-        return (clean for _, clean in self.batches(0) if clean is not None)
+        """Of the pairs with odd numbers.
+
+        What is made of a pair is no sample independent of its own clean image: a perfect
+        restoration would be nearer to the clean ones than other clean ones are.
+        """
+        for batch, clean in self.batches(0):
+            others = [not self.judged(number) for number in batch.numbers]
+            if clean is not None and any(others):
+                yield clean[others]
+
+    def judged(self, number: int) -> bool:
+        """Those of the pairs with even numbers."""
+        return number % 2 == 0
+
+    def compared(self) -> tuple[int, int]:
+        """Half of the pairs each."""
+        count = self._len(Store.open(self.folder))
+        return count - count // 2, count // 2
+
+    def tests(self) -> dict[str, str]:
+        """Hashes of the scans that the pairs were cut from, with their names; none of surfaces."""
+        return _hashes(Store.open(self.folder).recipe["source"], "test")
 
     def table(self) -> dict[str, dict[str, Any]]:
         """The hash of its manifest, and how many pairs.
@@ -141,6 +169,16 @@ class Real:
     def clean(self) -> Iterator[Images] | None:
         """All views of the clean ones."""
         return self.pristine and iter([_views(self.pristine, 1, self.read).images])
+
+    def judged(self, number: int) -> bool:
+        """All."""
+        return True
+
+    def compared(self) -> tuple[int, int]:
+        """All views of either folder, but for `count`."""
+        views = len(_views(self.degraded, TASKS[self.task], self.read).images)
+        clean = len(_views(self.pristine, 1, self.read).images) if self.pristine else 0
+        return views if self.count is None else min(self.count, views), clean
 
     def table(self) -> dict[str, dict[str, Any]]:
         """How many scans and views of both, and the hash of all files.
@@ -232,6 +270,17 @@ def _cut(scan: Scan) -> Iterator[NDArray[np.float64]]:
     for row in starts[0]:
         for column in starts[1]:
             yield scan.values[row : row + SIDE, column : column + SIDE].astype(np.float64)
+
+
+def seen(card: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the scans that a model learnt or was chosen by, with their names, by its card."""
+    source = card.get("trained_on", {}).get("source", {})
+    return _hashes(source, "train") | _hashes(source, "validation")
+
+
+def _hashes(source: Mapping[str, Any], split: str) -> dict[str, str]:
+    """Of the table of a `pairs.clean.Source`; of generated surfaces there are none."""
+    return {sha256: name for name, sha256 in source.get(split, [])}
 
 
 def of_folder(folder: Path, count: int | None = None) -> dict[tuple[str, str], Synthetic]:

@@ -103,6 +103,8 @@ def _distances(
     which = "each model at its best number of steps" if best else "every number of steps"
     notes = (
         _counted(filled),
+        "Images restored from one half of the pairs are compared with clean ones of the other half."
+        * (on == "test"),
         "With each number its 95 % interval, of a bootstrap; of the last row, over random splits "
         "of the clean images."
         + best
@@ -135,13 +137,15 @@ def _further(of: Estimates) -> Table | None:
     rows = columns.rows(of, tasks, "test", best=False) if tasks else []
     filled: list[Filled] = []
     for task in tasks:
-        for score in ("ssim_global", "detail_dB"):
+        for score in ("psnr_fitted_dB", "ssim_global", "detail_dB"):
             head = Column(SCORES[score][0], f"task {task}", SCORES[score][1])
             runs = [row.runs.get(task) for row in rows]
             cells = [of.mean([run], score, task, "test") if run else Cell() for run in runs]
             filled.append((head, [*cells]))
     notes = (
         _counted(filled),
+        "PSNR, fitted: after the gain and offset that bring each image nearest to its clean one, "
+        "for what was not trained on pairs keeps the scale of the degraded image.",
         "Fine detail: power at spatial frequencies beyond a quarter of a cycle a pixel, relative "
         "to the clean image's; below 0 dB is blurred, above is noisy.",
     )

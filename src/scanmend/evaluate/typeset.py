@@ -80,11 +80,12 @@ class Table:
     def decimals(self, column: int) -> int:
         """Those that the middle one of a column's intervals allows; all its numbers have as many.
 
-        Numbers without an interval do not count: they have as many as the column says.
+        They are 4 at most. Numbers without an interval do not count: they have as many as the
+        column says.
         """
         cells = [row[column] for row in self.rows]
         known = [c.decimals for c in cells if isinstance(c, Cell) and c.decimals is not None]
-        return min(median_high(known), 6) if known else self.columns[column].decimals
+        return min(median_high(known), 4) if known else self.columns[column].decimals
 
     def words(self, row: int, column: int) -> tuple[str, str]:
         """What is printed for a cell: its number, and its interval or nothing."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,11 +87,11 @@ class Diffusion:
     ) -> Array:
         """See `contract.Method`; clipped if `clip`."""
         visited = self.visited(steps)
-        x = normal()
+        x: Any = normal()
         for k, following in pairwise(visited):
-            noise = network(x, degraded, k / self.times)
+            noise: Any = network(x, degraded, k / self.times)
             kept, left = float(self.kept[k]), float(self.kept[following])
-            image = (x - sqrt(1 - kept) * noise) / sqrt(kept)  # type: ignore[operator]
+            image = (x - sqrt(1 - kept) * noise) / sqrt(kept)
             if self.clip:
                 image = image.clip(-1, 1)
             if self.sampler == "ddim":
@@ -99,5 +100,5 @@ class Diffusion:
             alpha = kept / left
             x = (sqrt(left) * (1 - alpha) * image + sqrt(alpha) * (1 - left) * x) / (1 - kept)
             if following:
-                x = x + sqrt(1 - alpha) * normal()
+                x = x + sqrt(1 - alpha) * normal()  # type: ignore[operator]
         return x

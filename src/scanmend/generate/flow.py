@@ -121,4 +121,5 @@ class PosteriorFlow:
         def predict(x: Array, t: float) -> Array:
             return mean + network(x, mean, max(t, FIRST_TIME))  # type: ignore[operator]
 
-        return euler(predict, mean + self.noise * normal(), steps - 1)
+        start = mean + self.noise * normal()  # type: ignore[operator]
+        return euler(predict, start, steps - 1)

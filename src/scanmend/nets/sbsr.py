@@ -12,10 +12,10 @@ References:
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
+
+from .waves import waves
 
 
 class Sbsr(nn.Module):
@@ -76,15 +76,10 @@ class _Block(nn.Module):
 class _Time(nn.Module):
     """Times (batch,), a thousand steps from 0 to 1, as sines and cosines, mixed: (batch, width)."""
 
-    frequency: Tensor
-
     def __init__(self, width: int) -> None:
         super().__init__()
-        half = width // 2
-        frequency = 1000 * torch.exp(-math.log(10_000) * torch.arange(half) / (half - 1))
-        self.register_buffer("frequency", frequency, persistent=False)
+        self.pairs = width // 2
         self.mix = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, t: Tensor) -> Tensor:
-        angle = t[:, None] * self.frequency
-        return self.mix(torch.cat([angle.sin(), angle.cos()], dim=1))
+        return self.mix(torch.cat(waves(t, self.pairs, self.pairs - 1), dim=1))

@@ -10,13 +10,14 @@ References:
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .waves import waves
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Swift(nn.Module):
         super().__init__()
         self.layout = layout
         widths, fold = layout.widths, layout.stem**2
-        self.time = _Time(64, 128)
+        self.time = _Time(32, 128)
         self.stem = nn.Conv2d(3 * fold, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
         self.middle = _stage(widths[-1], layout.middle)
@@ -103,20 +104,15 @@ class _Block(nn.Module):
 class _Time(nn.Module):
     """Times (batch,) as sines and cosines of many periods, mixed: (batch, width)."""
 
-    frequency: Tensor
-
-    def __init__(self, waves: int, width: int) -> None:
+    def __init__(self, pairs: int, width: int) -> None:
         super().__init__()
-        half = waves // 2
-        frequency = 1000 * torch.exp(-math.log(10_000) * torch.arange(half) / half)
-        self.register_buffer("frequency", frequency, persistent=False)
+        self.pairs = pairs
         self.mix = nn.Sequential(
-            nn.Linear(waves, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            nn.Linear(2 * pairs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
 
     def forward(self, t: Tensor) -> Tensor:
-        angle = t[:, None] * self.frequency
-        return self.mix(torch.cat([angle.sin(), angle.cos()], dim=1))
+        return self.mix(torch.cat(waves(t, self.pairs, self.pairs), dim=1))
 
 
 def _stage(width: int, blocks: int) -> nn.ModuleList:

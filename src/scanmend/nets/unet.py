@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .waves import waves
+
 HEAD = 8
 """Channels of an attention head."""
 
@@ -58,8 +60,9 @@ LAYOUTS: dict[str, Layout] = {
     "autoencoder": replace(_LARGE, channels=1),
     "autoencoder-small": Layout(channels=1),
 }
-"""The published ones. Table I gives Small no attention, but only with that of the middle, which
-diffusers has unless it is told otherwise, does it come to 3.6 M: `small-noattn` has 3.5 M."""
+"""The published ones, and `autoencoder-small`. Table I gives Small no attention, but only with that
+of the middle, which diffusers has unless told otherwise, does it come to 3.6 M: `small-noattn` has
+3.5 M."""
 
 
 class UNet(nn.Module):
@@ -73,7 +76,7 @@ class UNet(nn.Module):
         self.layout, self.channels, self.multiple = layout, layout.channels, layout.multiple
         widths = layout.widths
         mixed = 4 * widths[0]
-        self.time = _Time(widths[0], mixed)
+        self.time = _Time(widths[0] // 2, mixed)
         self.stem = nn.Conv2d(layout.channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width, skips = widths[0], [widths[0]]
@@ -171,20 +174,16 @@ class _Finer(nn.Module):
 class _Time(nn.Module):
     """Times (batch,) as cosines and sines of thousandths, mixed; SiLU at the end, for every use."""
 
-    frequency: Tensor
-
-    def __init__(self, waves: int, width: int) -> None:
+    def __init__(self, pairs: int, width: int) -> None:
         super().__init__()
-        half = waves // 2
-        frequency = 1000 * torch.exp(-math.log(10_000) * torch.arange(half) / half)
-        self.register_buffer("frequency", frequency, persistent=False)
+        self.pairs = pairs
         self.mix = nn.Sequential(
-            nn.Linear(waves, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            nn.Linear(2 * pairs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
 
     def forward(self, t: Tensor) -> Tensor:
-        angle = t[:, None] * self.frequency
-        return self.mix(torch.cat([angle.cos(), angle.sin()], dim=1))
+        sines, cosines = waves(t, self.pairs, self.pairs)
+        return self.mix(torch.cat([cosines, sines], dim=1))
 
 
 class _Norm(nn.GroupNorm):

@@ -286,24 +286,36 @@ def _must_match(images: Sequence[Image]) -> None:
                 f"{name} has pixels of {own} nm, and most images {most} nm: resample it, or leave "
                 f"it out; {PITCH:.0%} more or less is allowed"
             )
-        mark = _mark(image)
+        marks = [_mark(turned) for turned in _turned(image.level()[0].values)]
         for other, known in seen:
-            if other.shape == image.shape and mark @ known > SAME:
+            if any(mark.shape == known.shape and mark @ known > SAME for mark in marks):
+                # Two of one name lie in two folders.
+                parts = 2 if name == other.path.name else 1
+                names = ("/".join(of.path.parts[-parts:]) for of in (image, other))
                 raise RecipeError(
-                    f"{name} is the same image as {other.path.name}: one of them must go, for "
-                    "what is trained on cannot test"
+                    f"{' is the same image as '.join(names)}: one of them must go, for what is "
+                    "trained on cannot test"
                 )
-        seen.append((image, mark))
+        seen.append((image, marks[0]))
 
 
-def _mark(image: Image) -> NDArray[np.floating]:
-    """Some pixels of the levelled image, as a unit vector.
+def _turned(values: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """The image, first as it is, turned and flipped in all ways."""
+    for image in (values, values[::-1]):
+        yield from (np.rot90(image, turns) for turns in range(4))
 
-    Of a copy in another format or unit, or levelled elsewhere, they correlate; the hash would not.
+
+def _mark(values: NDArray[np.float32]) -> NDArray[np.floating]:
+    """A levelled image in 64x64 pixels at most, as a unit vector.
+
+    Of a copy in another format or unit, or levelled elsewhere, it correlates; the hash would not.
     """
-    values = image.level()[0].values
-    steps = [max(1, n // 64) for n in values.shape]
-    some = values[:: steps[0], :: steps[1]].astype(np.float64).ravel()
+    some = values.astype(np.float64)
+    for axis, n in enumerate(values.shape):
+        edges = np.rint(np.linspace(0, n, min(n, 64) + 1)).astype(int)
+        widths = np.diff(edges).reshape((-1, 1) if axis == 0 else (1, -1))
+        some = np.add.reduceat(some, edges[:-1], axis) / widths
+    some = some.ravel()
     some -= some.mean()
     return some / np.linalg.norm(some)
 

@@ -258,9 +258,10 @@ def _must_be_same(there: Store, wanted: Store) -> None:
         return
     changed = [key for key in new if old[key] != new[key] and key != "recipe_sha256"]
     if changed == ["recipe"]:
-        keys = sorted(old["recipe"].keys() | new["recipe"].keys())
-        changed = [k for k in keys if old["recipe"].get(k) != new["recipe"].get(k)]
-        old, new = old["recipe"], new["recipe"]
+        # Down to where they part: of a whole recipe, the beginning would be shown twice.
+        while len(changed) == 1 and all(isinstance(of.get(changed[0]), dict) for of in (old, new)):
+            old, new = old[changed[0]], new[changed[0]]
+            changed = [k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
     what = "; ".join(
         f"{key}: {_short(old.get(key))}, now {_short(new.get(key))}" for key in changed
     )

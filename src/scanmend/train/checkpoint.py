@@ -54,7 +54,7 @@ def save(
     names = [name for name, _ in net.named_parameters()]
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{names[i]}/{k}": v for k, v in state.items()}
-    about = {"progress": json.dumps(asdict(progress)), "settings": json.dumps(settings.table())}
+    about = {"progress": json.dumps(asdict(progress)), "settings": json.dumps(_all(settings))}
     _write(path, tensors, about)
 
 
@@ -124,7 +124,7 @@ def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> Non
 
 
 def _must_be_of(settings: Settings, begun: dict[str, Any], progress: Progress, path: Path) -> None:
-    changed = list(_changes(begun, json.loads(json.dumps(settings.table()))))
+    changed = list(_changes(begun, json.loads(json.dumps(_all(settings)))))
     if changed:
         raise TrainingError(
             f"{path} was begun with other settings ({'; '.join(changed)}): choose another folder "
@@ -136,6 +136,11 @@ def _must_be_of(settings: Settings, begun: dict[str, Any], progress: Progress, p
         )
 
 
+def _all(settings: Settings) -> dict[str, Any]:
+    """What decides what comes out: a folder's name does not tell what is in it."""
+    return {**settings.table(), "data": settings.lesson.data()}
+
+
 def _changes(old: dict[str, Any], new: dict[str, Any], where: str = "") -> Iterator[str]:
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), dict):
@@ -143,7 +148,8 @@ def _changes(old: dict[str, Any], new: dict[str, Any], where: str = "") -> Itera
         elif isinstance(value, dict):
             yield f"without a table {where}{key}"
         elif key != "iterations" and value != old.get(key):
-            yield f"{where}{key} {old.get(key)}, now {value}"
+            old_text, text = (str(v)[:60] for v in (old.get(key), value))
+            yield f"{where}{key} {old_text}, now {text}"
 
 
 def _shape(shape: Any) -> str:

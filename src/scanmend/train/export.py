@@ -42,6 +42,7 @@ def export(
         "name": settings.name,
         "quantity": "HEIGHT",
         **own,
+        "trained_on": settings.lesson.data(),
         "recipe": recipe,
         "recipe_sha256": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
         "parameters": sum(p.numel() for p in net.parameters()),

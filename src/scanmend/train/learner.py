@@ -80,7 +80,10 @@ class Learner:
         settings = self.settings
         with precision(self.processes.device):
             losses = settings.lesson.losses(self._called, batch, k / settings.iterations)
-        if not losses.isfinite().all():
+        finite = bool(losses.isfinite().all())
+        if not self.processes.all(finite):
+            if finite:
+                raise TrainingError(f"another process's loss of batch {k} is not finite")
             row = int((~losses.isfinite()).nonzero()[0])
             raise TrainingError(
                 f"the loss of sample {self.numbers(k)[row]} (batch {k}, seed {settings.seed}) is "

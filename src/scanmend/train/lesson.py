@@ -46,6 +46,10 @@ class Lesson(Protocol):
         """Figures on samples never trained on, by name, which ends with the unit."""
         ...
 
+    def data(self) -> dict[str, Any]:
+        """What it is taught with, names and hashes; plain JSON values."""
+        ...
+
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What a model file must say so that it can be run."""
         ...

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..io.write import whole
+
 
 class Log:
     """Appends to `log.jsonl` of a folder, from the iteration on at which the training goes on.
@@ -26,7 +28,8 @@ class Log:
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if _iteration(line) <= iteration]
             if kept != lines:
-                self._path.write_text("".join(kept), encoding="utf-8")
+                with whole(self._path, overwrite=True) as unfinished:
+                    unfinished.write_text("".join(kept), encoding="utf-8")
         try:
             from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -24,8 +25,8 @@ def train(
     device: str | None = None,
     minutes: float | None = None,
     compiled: bool = False,
-) -> nn.Module:
-    """Trains until `settings.iterations`, and returns the network with its averaged weights.
+) -> tuple[nn.Module, checkpoint.Progress]:
+    """Trains until `settings.iterations`, or until it gets no better.
 
     `folder` gets `checkpoint.safetensors`, `best.safetensors` and `log.jsonl`, and events for
     TensorBoard if that is installed; a checkpoint that is there already is gone on from. Batch k
@@ -41,6 +42,9 @@ def train(
         minutes: When to stop all the same; the checkpoint is kept.
         compiled: Whether torch compiles the network: minutes at first, quicker then.
 
+    Returns:
+        The network with its averaged weights, the best or the last ones, and how far it is.
+
     Raises:
         TrainingError: What is in `folder` was begun with other settings or is further on already;
             a batch cannot be shared by the processes; a loss is not finite.
@@ -55,12 +59,15 @@ def train(
         if path.exists():
             progress = checkpoint.load(path, settings, *state)
         began, start, before = time.monotonic(), progress.iteration, progress.seconds
+        stop = start if _hopeless(settings, progress) else settings.iterations
         with Log(folder, start, processes.first) as log:
-            for k, batch in enumerate(learner.batches(start, settings.iterations), start):
+            since = torch.zeros(2, device=processes.device)  # sum of losses, batches
+            for k, batch in enumerate(learner.batches(start, stop), start):
                 try:
                     loss, norm = learner.step(k, batch, settings.rate(k))
                 except TrainingError as error:
                     raise TrainingError(f"{error}: {_advice(path)}") from None
+                since += torch.stack([loss, torch.ones_like(loss)])
                 seconds = time.monotonic() - began
                 progress.iteration, progress.seconds = k + 1, before + seconds
                 late = minutes is not None and bool(processes.told(int(seconds > 60 * minutes)))
@@ -75,14 +82,22 @@ def train(
                         checkpoint.save_weights(best, learner.average)
                     else:
                         progress.since_best += 1
-                    entry = {"loss": loss.item(), "rate": settings.rate(k), "norm": norm.item()}
                     done = {"iteration": progress.iteration, "seconds": progress.seconds}
+                    mean = (since[0] / since[1]).item()
+                    entry = {"loss": mean, "rate": settings.rate(k), "norm": norm.item()}
                     log.write({**done, **entry, **figures})
                     checkpoint.save(path, settings, progress, *state)
+                since.zero_()
                 progress.since_best = processes.told(progress.since_best)
-                if late or 0 < settings.patience <= progress.since_best:
+                if late or _hopeless(settings, progress):
                     break
-        return learner.averaged(load_file(best) if settings.patience else None)
+        # Another process may be on a machine that does not see the file.
+        kept = load_file(best) if settings.patience and processes.first else None
+        return learner.averaged(kept), progress
+
+
+def _hopeless(settings: Settings, progress: checkpoint.Progress) -> bool:
+    return 0 < settings.patience <= progress.since_best
 
 
 def _advice(path: Path) -> str:

@@ -103,6 +103,10 @@ class Mixed:
                 figures[f"{name}_x{factor}_dB"] = round(_psnr(image, target), 2)
         return figures
 
+    def data(self) -> dict[str, Any]:
+        """The surface."""
+        return {"source": {"surface": self.surface}}
+
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What `scanmend.restoration` asks of a model of several factors."""
         return {

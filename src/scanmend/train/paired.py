@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..crystals import SURFACES
-from ..degrade.recipe import Recipe, load_file, preset
-from ..errors import RecipeError
+from ..degrade.recipe import Recipe, dump, load_file, preset
+from ..errors import ReadError, RecipeError
 from ..evaluate.metrics import psnr, ssim
-from ..generate import FlowMatching, Method, table
+from ..generate import Diffusion, FlowMatching, Method, Regression, table
 from ..nets import NETS
+from ..nets.unet import LAYOUTS
 from ..objective import losses
 from ..pairs import clean, sets
+from ..shards import Store
 from .lesson import VALIDATION_SEED
 
 
@@ -37,7 +39,8 @@ class Paired:
             they do.
         split: Of that folder's images: how many, or which shares, to train, validate, test with.
         recipe: The damage: a preset or a TOML file.
-        stored: A folder of pairs that `scanmend pairs` made, to read instead of making them here.
+        stored: A folder of pairs that `scanmend pairs` made, to read instead of making them here;
+            `source` and `recipe` are theirs then.
         count: After so many samples the same come again.
         jitter: Share of the samples whose range is narrowed, in both images alike: of a whole
             scan, which is brought to [-1, 1] at once, a patch has a part of the range only.
@@ -64,15 +67,27 @@ class Paired:
     def __post_init__(self) -> None:
         if self.net not in NETS:
             raise RecipeError(f"no network {self.net!r}; there are {', '.join(NETS)}")
+        blind = self.net in LAYOUTS and LAYOUTS[self.net].channels == 1
+        if blind and not isinstance(self.method, Regression):
+            raise RecipeError(f"{self.net} sees the degraded image only: use Regression")
+        if isinstance(self.method, Diffusion):
+            self.method.visited(self.steps)  # raises, if there are not so many
         if not 0 <= self.jitter <= 1:
             raise RecipeError(f"jitter is a share from 0 to 1, got {self.jitter}")
-        if not 16 <= self.crop <= sets.SIDE:
-            raise RecipeError(f"crop must be from 16 to {sets.SIDE} pixels, got {self.crop}")
+        if not 16 <= self.crop <= sets.SIDE or self.crop % 8:
+            raise RecipeError(
+                f"crop must be from 16 to {sets.SIDE} pixels in steps of 8, got {self.crop}"
+            )
         for name in ("count", "validation", "steps"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.stored and self.task not in sets.open(self.stored):
-            raise RecipeError(f"{self.stored} holds no sets of {self.task}")
+        if self.stored:
+            for split in ("train", "validation"):
+                if lost := self._store(split).missing():
+                    raise ReadError(
+                        f"{self.stored} lacks {len(lost)} shards of {self.task}/{split}: the same "
+                        "`scanmend pairs` makes them"
+                    )
 
     @property
     def score(self) -> str:
@@ -90,7 +105,7 @@ class Paired:
     def pairs(self, split: str, seed: int) -> Callable[[int], NDArray[np.float32]]:
         """Pair `number` of a split, (2, rows, columns): from the sets, or made when asked for."""
         if self.stored:
-            return _Stored(sets.open(self.stored)[self.task][split])
+            return _Stored(self._store(split))
         return _Made(sets.Pairs(self._source, self._recipe, self.task, split, seed))
 
     def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
@@ -128,6 +143,19 @@ class Paired:
             figures[f"{name}psnr_dB"] = float(np.mean([psnr(o, c, 1.0) for o, c in both]))
         return figures
 
+    def data(self) -> dict[str, Any]:
+        """Where the clean images are from, by split with their hashes, and their damage."""
+        if self.stored:
+            known = self._store("train").recipe
+            return {key: known[key] for key in ("source", "damage", "quantity", "pixel_nm")}
+        pairs = sets.Pairs(self._source, self._recipe, self.task)
+        return {
+            "source": self._source.table(),
+            "damage": dump(pairs.damage),
+            "quantity": self._source.quantity.name.lower(),
+            "pixel_nm": list(self._source.pixel_nm),
+        }
+
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What `scanmend.restoration` asks of a model of one task."""
         return {
@@ -139,9 +167,17 @@ class Paired:
             "channels": net.channels,
             "multiple": net.multiple,
             "side": sets.SIDE,
-            "pixel_nm": list(self._source.pixel_nm),
-            "quantity": self._source.quantity.name,
+            "pixel_nm": self.data()["pixel_nm"],
+            "quantity": self.data()["quantity"].upper(),
         }
+
+    def _store(self, split: str) -> Store:
+        there = sets.open(self.stored).get(self.task, {})
+        if split not in there:
+            raise ReadError(
+                f"{self.stored} holds no set {self.task}/{split}: make it, or name another"
+            )
+        return there[split]
 
     @cached_property
     def _source(self) -> clean.Source:
@@ -171,7 +207,7 @@ class _Made:
 
 @dataclass(frozen=True)
 class _Stored:
-    store: Any
+    store: Store
 
     def __call__(self, number: int) -> NDArray[np.float32]:
         return self.store[number % len(self.store)].arrays["pair"]

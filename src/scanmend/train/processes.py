@@ -57,6 +57,14 @@ class Processes:
             value /= self.count
         return value
 
+    def all(self, good: bool) -> bool:
+        """Whether it is so in all processes."""
+        return (
+            good
+            if self.count == 1
+            else float(self.mean(torch.tensor(float(good), device=self.device))) == 1.0
+        )
+
     def told(self, value: int) -> int:
         """The value of the first process."""
         if self.count == 1:

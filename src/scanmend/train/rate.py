@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TrainingError
+from ..io.write import whole
 from .learner import Learner
 from .processes import Processes
 from .settings import Settings
@@ -39,7 +40,8 @@ def find_rate(
     a batch, or until its loss explodes. Losses are averaged over about ten batches.
 
     Raises:
-        TrainingError: There are fewer than 10 batches, the range is none, or no loss was finite.
+        TrainingError: There are fewer than 10 batches, the range is none, or the loss explodes
+            within 10 of them.
     """
     if not 0 < low < high or batches < 10:
         raise TrainingError(
@@ -64,10 +66,13 @@ def find_rate(
             if losses[-1] > _HOPELESS * lowest:
                 break
     if len(losses) < 10:
-        raise TrainingError(f"the loss is not finite from a rate of {rates[len(losses)]:.3g} on")
+        raise TrainingError(
+            f"the loss explodes at a rate of {rates[len(losses) - 1]:.3g}: begin with a lower one"
+        )
     lines = [json.dumps({"rate": r, "loss": v}) for r, v in zip(rates, losses, strict=False)]
     if processes.first:
-        (folder / "rates.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with whole(folder / "rates.jsonl", overwrite=True) as unfinished:
+            unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return suggested(rates[: len(losses)], np.array(losses))
 
 

@@ -30,11 +30,13 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
         The files, and figures of the network in the model file; nothing, if another process
         writes them.
     """
-    net = train_network(settings, folder, **how).cpu()
+    net, progress = train_network(settings, folder, **how)
     if rank() > 0:
         return {}
-    figures = settings.lesson.validate(net)
-    model = export(net, settings, folder / f"{settings.name}.onnx", {"validation": figures})
+    figures = settings.lesson.validate(net.cpu())
+    took = {"iterations": progress.iteration, "training_s": round(progress.seconds)}
+    facts = {**took, "samples": progress.iteration * settings.batch, "validation": figures}
+    model = export(net, settings, folder / f"{settings.name}.onnx", facts)
     shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
     plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")
     return {"model": str(model), "plot": str(plot), **figures}

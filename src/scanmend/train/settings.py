@@ -105,6 +105,8 @@ def load(source: str | Path, changes: dict[str, Any] | None = None) -> Settings:
     if len(taught) != 1:
         raise RecipeError(f"{source} needs one table [{'] or ['.join(LESSONS)}], got {len(taught)}")
     lesson = table.pop(taught[0])
+    if not isinstance(lesson, dict):
+        raise RecipeError(f"{source}: [{taught[0]}] is a table, got {lesson!r}")
     for key, value in (changes or {}).items():
         own = key in {field.name for field in fields(Settings)}
         (table if own else lesson)[key] = value
@@ -113,16 +115,15 @@ def load(source: str | Path, changes: dict[str, Any] | None = None) -> Settings:
 
 
 def _build(kind: type, table: Any, where: str) -> Any:
-    if not isinstance(table, dict):
-        raise RecipeError(f"{where} is a table, got {table!r}")
     known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}; there are {', '.join(known)}")
+            there = ", ".join(name for name in known if name != "lesson")
+            raise RecipeError(f"{where}: unknown key {key!r}; there are {there}")
         if key == "method":
             value = generate.method(value)
-        elif key == "mix":
+        elif key == "mix" and isinstance(value, dict):
             value = _build(Mix, value, f"{where[:-1]}.mix]")
         elif isinstance(value, list):
             value = tuple(value)
