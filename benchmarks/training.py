@@ -1,6 +1,6 @@
 """How many samples a second each network of the papers learns from: plainly, and as we train it.
 
-Run: python benchmarks/training.py [--seconds S] [--processes]        (nothing else should run)
+Run: python benchmarks/training.py [--seconds S] [--compile]        (nothing else should run)
 
 "plain" is PyTorch as its tutorials have it: weights in the usual order of memory, AdamW weight by
 weight, an average kept weight by weight. "ours" is `scanmend.train`: channels last, one fused

@@ -18,7 +18,7 @@ from .patches import Patches
 
 TOGETHER_PX = 128 * 128
 """Pixels that go through the network at once. A processor is no quicker with more, and a patch
-takes 0.2 GB of memory in the smaller of the published networks and 2 GB in the larger."""
+takes 0.2 to 0.3 GB of memory in the published networks."""
 
 
 def run(job: Job, known: NDArray[np.float32], mask: NDArray[np.float32], levelled: Scan) -> Result:
