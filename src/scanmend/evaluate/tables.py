@@ -95,6 +95,7 @@ def _distances(
 ) -> Table | None:
     rows = columns.rows(of, tasks, on, best)
     runs = [(task, run) for row in rows for task, run in row.runs.items()]
+    tasks = [task for task in tasks if any(task == there for there, _ in runs)]
     names = dict.fromkeys(name for task, run in runs for name in of.distances(run, task, on))
     names = [name for name in names if name.partition("[")[0] in kinds]
     rows += [Row({}, best)] * bool(rows)
@@ -209,7 +210,9 @@ def _counted(filled: Sequence[Filled]) -> str:
 
 
 def _doing(tasks: Sequence[str]) -> str:
-    return "Restoration" if list(tasks) == ["restore"] else "Super-resolution"
+    doing = {"restore": "Restoration", "x2": "super-resolution", "x4": "super-resolution"}
+    words = " and ".join(dict.fromkeys(doing[task] for task in tasks))
+    return words[:1].upper() + words[1:]
 
 
 def _pairs(pairs: Sequence[Pair]) -> str:
