@@ -107,7 +107,12 @@ def test_frames_of_many_sizes_share_a_store(tmp_path):
 @pytest.mark.parametrize(
     ("plan", "count", "seed", "text"),
     [
-        (experiment(noise={"flicker": 0.02}), 4, SEED, r"holds other samples \(noise: \{.*flicker"),
+        (
+            experiment(noise={"flicker": 0.02}),
+            4,
+            SEED,
+            r"holds other samples \(noise.flicker: 0.01, now 0.02",
+        ),
         (experiment("other"), 4, SEED, r'holds other samples \(name: "silicon", now "other"\)'),
         (experiment(), 4, SEED + 1, r"holds other samples \(seed: 3, now 4\)"),
         (experiment(), 5, SEED, r"holds other samples \(count: 4, now 5\)"),

@@ -93,9 +93,9 @@ def _distances(
     on: str = "real",
     best: bool = False,
 ) -> Table | None:
+    tasks = [task for task in tasks if of.runs([task], on)]
     rows = columns.rows(of, tasks, on, best)
     runs = [(task, run) for row in rows for task, run in row.runs.items()]
-    tasks = [task for task in tasks if any(task == there for there, _ in runs)]
     names = dict.fromkeys(name for task, run in runs for name in of.distances(run, task, on))
     names = [name for name in names if name.partition("[")[0] in kinds]
     rows += [Row({}, best)] * bool(rows)

@@ -257,13 +257,15 @@ def _must_be_same(there: Store, wanted: Store) -> None:
     if old == new:
         return
     changed = [key for key in new if old[key] != new[key] and key != "recipe_sha256"]
+    where = ""
     if changed == ["recipe"]:
         # Down to where they part: of a whole recipe, the beginning would be shown twice.
         while len(changed) == 1 and all(isinstance(of.get(changed[0]), dict) for of in (old, new)):
+            where += f"{changed[0]}." * (changed != ["recipe"])
             old, new = old[changed[0]], new[changed[0]]
             changed = [k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
     what = "; ".join(
-        f"{key}: {_short(old.get(key))}, now {_short(new.get(key))}" for key in changed
+        f"{where}{key}: {_short(old.get(key))}, now {_short(new.get(key))}" for key in changed
     )
     raise RecipeError(f"{there.folder} holds other samples ({what}): choose another folder")
 
