@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
+
+from scanmend.train.export import IMAGE_AXES, write
 
 CARD = {
     "name": "tiny",
@@ -43,23 +42,10 @@ class UNet(torch.nn.Module):
 def exported(net: torch.nn.Module, path: Path, **card: Any) -> Path:
     """`net` as a model file at `path`, with CARD but for what is given; None leaves a key out."""
     card = {key: value for key, value in (CARD | card).items() if value is not None}
-    image, t = torch.zeros(1, card.get("channels", 2), 16, 16), torch.full((1,), 0.5)
-    axes = {0: "batch", 2: "rows", 3: "columns"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            net.eval(),
-            (image, t),
-            str(path),
-            dynamo=False,
-            opset_version=17,
-            input_names=["image", "t"],
-            output_names=["out"],
-            dynamic_axes={"image": axes, "t": {0: "batch"}, "out": axes},
-        )
-    model = onnx.load(path)
-    model.metadata_props.add(key="card", value=json.dumps(card))
-    onnx.save(model, path)
+    inputs = torch.zeros(1, card.get("channels", 2), 16, 16), torch.full((1,), 0.5)
+    write(
+        net.eval(), inputs, {"image": IMAGE_AXES, "t": {0: "batch"}, "out": IMAGE_AXES}, card, path
+    )
     return path
 
 

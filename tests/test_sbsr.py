@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import onnxruntime
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+from scanmend.nets.layers import waves  # noqa: E402
 from scanmend.nets.sbsr import Sbsr  # noqa: E402
-from scanmend.nets.waves import waves  # noqa: E402
+from scanmend.train.export import IMAGE_AXES, write  # noqa: E402
 
 
 @pytest.fixture
@@ -53,20 +52,8 @@ def test_samples_of_a_batch_do_not_mix(net):
 
 @torch.no_grad()
 def test_its_file_gives_the_same_numbers_at_any_size(net, tmp_path):
-    axes = {0: "batch", 2: "rows", 3: "columns"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the newer one needs onnxscript
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # group norms look at the batch
-        torch.onnx.export(
-            net,
-            (torch.zeros(1, 2, 32, 32), torch.zeros(1)),
-            str(tmp_path / "sbsr.onnx"),
-            dynamo=False,
-            opset_version=17,
-            input_names=["image", "t"],
-            output_names=["out"],
-            dynamic_axes={"image": axes, "t": {0: "batch"}, "out": axes},
-        )
+    axes = {"image": IMAGE_AXES, "t": {0: "batch"}, "out": IMAGE_AXES}
+    write(net, (torch.zeros(1, 2, 32, 32), torch.zeros(1)), axes, {}, tmp_path / "sbsr.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "sbsr.onnx")
     for shape in ((1, 2, 32, 32), (3, 2, 16, 40)):
         image, t = torch.randn(*shape), torch.rand(shape[0])

@@ -12,7 +12,7 @@ import click
 
 from ..errors import RecipeError, WriteError
 from .batch import bar
-from .options import Reading, json_option, reading_options, seed_option
+from .options import Reading, json_option, reading_options, seed_option, workers_option
 
 if TYPE_CHECKING:
     from ..evaluate.results import Part
@@ -62,9 +62,7 @@ _MAIN = ("table-IX", "table-XI")
 )
 @click.option("--overwrite", is_flag=True, help="Replace the report of an earlier run.")
 @seed_option
-@click.option(
-    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
-)
+@workers_option
 @reading_options
 @json_option
 def evaluate(

@@ -147,6 +147,16 @@ seed_option = click.option(
     show_default=True,
     help="Decides what is random.",
 )
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; what they make does not depend on it.",
+)
+cluster_option = click.option(
+    "--cluster", metavar="local|slurm|tcp://HOST:PORT", help="A Dask cluster instead."
+)
 model_option = click.option("--model", metavar="NAME|FILE", help="See `scanmend models list`.")
 folder_option = click.option(
     "-o",

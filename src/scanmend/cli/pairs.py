@@ -11,7 +11,15 @@ import click
 
 from ..errors import RecipeError
 from .batch import bar, expand
-from .options import Reading, folder_option, json_option, reading_options, seed_option
+from .options import (
+    Reading,
+    cluster_option,
+    folder_option,
+    json_option,
+    reading_options,
+    seed_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from ..pairs.clean import Folder, Surface
@@ -56,14 +64,8 @@ def _count(name: str, default: int, what: str) -> Callable:
     help="Images to train, validate and test with: how many, or in which ratio.",
 )
 @seed_option
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes; what they make does not depend on it.",
-)
-@click.option("--cluster", metavar="local|slurm|tcp://HOST:PORT", help="A Dask cluster instead.")
+@workers_option
+@cluster_option
 @reading_options
 @json_option
 def pairs(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .batch import bar
-from .options import folder_option, json_option, seed_option
+from .options import cluster_option, folder_option, json_option, seed_option, workers_option
 
 
 @click.command()
@@ -27,14 +27,8 @@ from .options import folder_option, json_option, seed_option
     help="Files of a microscope with their truth beside them, or shards to train from.",
 )
 @click.option("--png", is_flag=True, help="A figure besides each sxm: ideal and measured.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes; what they make does not depend on it.",
-)
-@click.option("--cluster", metavar="local|slurm|tcp://HOST:PORT", help="A Dask cluster instead.")
+@workers_option
+@cluster_option
 @json_option
 def simulate(
     experiment: str,

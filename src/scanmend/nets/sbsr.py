@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .waves import waves
+from .layers import GroupNorm, waves
 
 
 class Sbsr(nn.Module):
@@ -63,7 +63,7 @@ class _Block(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width_in, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, stride=stride, padding=1)
-        self.norms = nn.ModuleList(nn.GroupNorm(8, width) for _ in range(2))
+        self.norms = nn.ModuleList(GroupNorm(8, width) for _ in range(2))
         self.time = nn.Linear(64, width)
         self.act = nn.SiLU()
 

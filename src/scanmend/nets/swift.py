@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .waves import waves
+from .layers import Time
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Swift(nn.Module):
         super().__init__()
         self.layout = layout
         widths, fold = layout.widths, layout.stem**2
-        self.time = _Time(32, 128)
+        self.time = Time(32, 128)
         self.stem = nn.Conv2d(3 * fold, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
         self.middle = _stage(widths[-1], layout.middle)
@@ -99,20 +99,6 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, time: Tensor) -> Tensor:
         scale, shift = self.film(time)[:, :, None, None].chunk(2, dim=1)
         return h + self.gain * self.second(F.relu(self.first(h) * (1 + scale) + shift))
-
-
-class _Time(nn.Module):
-    """Times (batch,) as sines and cosines of many periods, mixed: (batch, width)."""
-
-    def __init__(self, pairs: int, width: int) -> None:
-        super().__init__()
-        self.pairs = pairs
-        self.mix = nn.Sequential(
-            nn.Linear(2 * pairs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
-
-    def forward(self, t: Tensor) -> Tensor:
-        return self.mix(torch.cat(waves(t, self.pairs, self.pairs), dim=1))
 
 
 def _stage(width: int, blocks: int) -> nn.ModuleList:

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .waves import waves
+from .layers import GroupNorm, Time
 
 HEAD = 8
 """Channels of an attention head."""
@@ -76,7 +76,7 @@ class UNet(nn.Module):
         self.layout, self.channels, self.multiple = layout, layout.channels, layout.multiple
         widths = layout.widths
         mixed = 4 * widths[0]
-        self.time = _Time(widths[0] // 2, mixed)
+        self.time = Time(widths[0] // 2, mixed, cosines_first=True)
         self.stem = nn.Conv2d(layout.channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         width, skips = widths[0], [widths[0]]
@@ -98,7 +98,7 @@ class UNet(nn.Module):
                 width = wanted
             if level > 0:
                 self.up.append(_Finer(width))
-        self.head = nn.Sequential(_Norm(width), nn.SiLU(), nn.Conv2d(width, 1, 3, padding=1))
+        self.head = nn.Sequential(_norm(width), nn.SiLU(), nn.Conv2d(width, 1, 3, padding=1))
 
     def forward(self, image: Tensor, t: Tensor) -> Tensor:
         """What the network makes of `image` at times `t`; shape (batch, 1, rows, columns)."""
@@ -123,7 +123,7 @@ class _Stage(nn.Module):
 
     def __init__(self, width: int, wanted: int, time: int, attends: bool = False) -> None:
         super().__init__()
-        self.norm1, self.norm2 = _Norm(width), _Norm(wanted)
+        self.norm1, self.norm2 = _norm(width), _norm(wanted)
         self.conv1 = nn.Conv2d(width, wanted, 3, padding=1)
         self.conv2 = nn.Conv2d(wanted, wanted, 3, padding=1)
         self.time = nn.Linear(time, wanted)
@@ -142,7 +142,7 @@ class _Attention(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm = _Norm(width)
+        self.norm = _norm(width)
         self.heads = max(1, width // HEAD)
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
@@ -171,27 +171,6 @@ class _Finer(nn.Module):
         return self.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
 
 
-class _Time(nn.Module):
-    """Times (batch,) as cosines and sines of thousandths, mixed; SiLU at the end, for every use."""
-
-    def __init__(self, pairs: int, width: int) -> None:
-        super().__init__()
-        self.pairs = pairs
-        self.mix = nn.Sequential(
-            nn.Linear(2 * pairs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
-
-    def forward(self, t: Tensor) -> Tensor:
-        sines, cosines = waves(t, self.pairs, self.pairs)
-        return self.mix(torch.cat([cosines, sines], dim=1))
-
-
-class _Norm(nn.GroupNorm):
+def _norm(width: int) -> GroupNorm:
     """In 32 groups; of a width that they do not divide, in as many as they can."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(math.gcd(32, width), width, eps=1e-5)
-
-    def forward(self, input: Tensor) -> Tensor:
-        # Not by way of nn.functional, which asks for sizes in Python: that cannot be traced.
-        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+    return GroupNorm(math.gcd(32, width), width, eps=1e-5)

@@ -14,13 +14,11 @@ import json
 import math
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -28,9 +26,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .. import __version__
-from ..io.write import whole
 from ..nets.encoder import FEATURES, Encoder
 from .examples import KINDS, NUMBERS, OTHERS, SIDE, Example, Lesson, example, others
+from .export import IMAGE_AXES, write
 from .learner import placed
 from .lesson import VALIDATION_SEED
 
@@ -163,26 +161,8 @@ def export(net: Encoder, path: Path, facts: dict[str, Any]) -> str:
         "licence": "BSD-3-Clause",
         **facts,
     }
-    with whole(path, overwrite=True) as unfinished:
-        with warnings.catch_warnings():
-            # The older exporter, because the newer one needs onnxscript.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            torch.onnx.export(
-                net,
-                (torch.zeros(2, 1, SIDE, SIDE),),
-                str(unfinished),
-                dynamo=False,
-                opset_version=17,
-                input_names=["image"],
-                output_names=["features"],
-                dynamic_axes={
-                    "image": {0: "batch", 2: "rows", 3: "columns"},
-                    "features": {0: "batch"},
-                },
-            )
-        model = onnx.load(unfinished)
-        model.metadata_props.add(key="card", value=json.dumps(card))
-        onnx.save(model, unfinished)
+    axes = {"image": IMAGE_AXES, "features": {0: "batch"}}
+    write(net, (torch.zeros(2, 1, SIDE, SIDE),), axes, card, path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

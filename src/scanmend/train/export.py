@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .. import __version__
 from ..io.write import whole
@@ -36,7 +36,6 @@ def export(
     own = settings.lesson.card(net)
     side = 8 * own["multiple"]
     image, t = torch.zeros(1, own["channels"], side, side), torch.zeros(1)
-    axes = {"image": {0: "batch", 2: "rows", 3: "columns"}, "t": {0: "batch"}}
     recipe = settings.table()
     card = {
         "name": settings.name,
@@ -50,22 +49,49 @@ def export(
         "licence": "BSD-3-Clause",
         **(facts or {}),
     }
-    with whole(path, overwrite=True) as unfinished, warnings.catch_warnings():
-        # The older exporter, because the newer one needs onnxscript.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        # A group normalisation asks whether it sees more than one value, which is always so.
-        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
-        torch.onnx.export(
-            net,
-            (image, t),
-            str(unfinished),
-            dynamo=False,
-            opset_version=17,
-            input_names=["image", "t"],
-            output_names=["out"],
-            dynamic_axes={**axes, "out": axes["image"]},
-        )
+    axes = {"image": IMAGE_AXES, "t": {0: "batch"}, "out": IMAGE_AXES}
+    write(net, (image, t), axes, card, path)
+    return path
+
+
+IMAGE_AXES = {0: "batch", 2: "rows", 3: "columns"}
+"""Those of images of any number and size."""
+
+
+def write(
+    net: nn.Module,
+    inputs: tuple[Tensor, ...],
+    axes: dict[str, dict[int, str]],
+    card: dict[str, Any],
+    path: Path,
+) -> None:
+    """Writes a graph with its weights and a card to `path`, in place of what is there.
+
+    Args:
+        net: In evaluation mode, on the CPU.
+        inputs: Some that it takes.
+        axes: By the names of the inputs and, at last, of the output: which sizes may differ.
+        card: Plain JSON values.
+        path: Where to.
+
+    Raises:
+        WriteError: It cannot be written there.
+    """
+    *names, out = axes
+    with whole(path, overwrite=True) as unfinished:
+        with warnings.catch_warnings():
+            # The older exporter, because the newer one needs onnxscript.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                net,
+                inputs,
+                str(unfinished),
+                dynamo=False,
+                opset_version=17,
+                input_names=names,
+                output_names=[out],
+                dynamic_axes=axes,
+            )
         model = onnx.load(unfinished)
         model.metadata_props.add(key="card", value=json.dumps(card))
         onnx.save(model, unfinished)
-    return path
