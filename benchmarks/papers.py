@@ -13,13 +13,11 @@ with as sets.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-from setting import heading
+from setting import command, heading
 
-from scanmend import cli
 from scanmend.train import run
 
 FULL = (
@@ -53,12 +51,6 @@ def trained(name: str, task: str, folder: Path, changes: dict[str, Any], **how: 
     preset = name.removesuffix("-small") if name.startswith("autoencoder") else name
     settings = run.load(preset, {**changes, "task": task, "name": name})
     return Path(run.train(settings, folder / "runs" / f"{name}-{task}", **how)["model"])
-
-
-def command(*words: object) -> None:
-    """Runs `scanmend`, or ends as it does."""
-    if status := cli.main([str(word) for word in words]):
-        sys.exit(status)
 
 
 def main() -> None:

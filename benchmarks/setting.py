@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import scanmend
-from scanmend import level
+from scanmend import cli, level
 from scanmend.engine import cores
 from scanmend.scan import Scan
 
@@ -30,12 +31,22 @@ def si001h(name: str) -> Scan:
 
 def heading(title: str) -> None:
     """Prints what was run, where and when: no figure is quoted without these."""
-    cpu = next(
+    now = datetime.now(UTC).date()
+    print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {processor()}, {cores()} cores\n")
+
+
+def command(*words: object) -> None:
+    """Runs `scanmend`, or ends as it does."""
+    if status := cli.main([str(word) for word in words]):
+        sys.exit(status)
+
+
+def processor() -> str:
+    """As it calls itself."""
+    return next(
         (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
         platform.processor(),
     )
-    now = datetime.now(UTC).date()
-    print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {cpu}, {cores()} cores\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -133,7 +133,9 @@ def test_classical_methods_leave_what_is_clean_nearly_as_it_is(kind):
     (candidate,) = parse(kind)
     restored = candidate.restore(batch)
     assert restored.dtype == np.float32
-    assert np.abs(restored - unit(images)).mean() < 0.02
+    # Where a filter cuts peaks, the range that it is brought to [-1, 1] by is smaller.
+    assert np.abs(restored - unit(images)).mean() < 0.03
+    assert (restored.min(), restored.max()) == pytest.approx((-1, 1))
     assert np.abs(batch.images - unit(images)).mean() > 0.05
 
 
@@ -161,8 +163,7 @@ def test_the_shipped_model_restores_as_it_does_whole_scans(surfaces):
     batch = batch_of(surfaces[:1])
     scan = Scan(surfaces[0], (PIXEL_NM, PIXEL_NM))
     whole = scanmend.restore(scan).mean.values
-    seen = 2 * (whole - surfaces[0].min()) / np.ptp(surfaces[0]) - 1
-    np.testing.assert_allclose(candidate.restore(batch)[0], seen, atol=1e-3)
+    np.testing.assert_allclose(candidate.restore(batch)[0], unit(whole[None])[0], atol=1e-3)
 
 
 PROGRAM = """

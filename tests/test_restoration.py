@@ -201,6 +201,7 @@ def test_a_result_says_where_it_comes_from(damaged):
         "source": None,
         "source_sha256": None,
         "task": "restore",
+        "ghosts": False,
         "model_pixel_nm": list(damaged.pixel_nm),
         "model": "si001h",
         "model_sha256": model.sha256,

@@ -25,9 +25,11 @@ from scanmend.pairs import clean, sets  # noqa: E402
 from scanmend.pairs.samples import Mix  # noqa: E402
 from scanmend.train import checkpoint, loop, run  # noqa: E402
 from scanmend.train.export import export  # noqa: E402
+from scanmend.train.learner import Learner  # noqa: E402
 from scanmend.train.loop import train  # noqa: E402
 from scanmend.train.mixed import Mixed  # noqa: E402
 from scanmend.train.paired import Paired  # noqa: E402
+from scanmend.train.processes import Processes  # noqa: E402
 from scanmend.train.settings import Settings, load  # noqa: E402
 
 SMALL = {"widths": (8, 8), "blocks": (1, 1), "middle": 1}
@@ -186,7 +188,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
     train(MIXED, tmp_path, workers=0)
     kept = (tmp_path / "checkpoint.safetensors").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    room = 1000 + (tmp_path / "best.safetensors").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
         with pytest.raises(WriteError, match=r"checkpoint.safetensors cannot be written: .*large"):
             train(replace(MIXED, iterations=8), tmp_path, workers=0)
@@ -222,9 +225,6 @@ def test_several_processes_have_the_losses_of_one(tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    from scanmend.train.learner import Learner
-    from scanmend.train.processes import Processes
-
     with pytest.raises(TrainingError, match="a batch of 4 cannot be shared by 3 processes"):
         Learner(PAIRED, Processes(0, 3, torch.device("cpu")))
 
@@ -260,11 +260,13 @@ def test_the_file_computes_what_was_trained(tmp_path):
     settings = replace(MIXED, lesson=replace(MIXED.lesson, widths=(8, 16)))
     net = settings.lesson.network().eval()
     torch.nn.init.normal_(net.head.weight, std=0.1)
+    torch.nn.init.normal_(net.told[-1].weight)
     model = models.load(export(net, settings, tmp_path / "tiny.onnx", {"note": "for a test"}))
-    image = torch.randn(3, 24, 40)
+    image, said = torch.randn(3, 24, 40), torch.randn(1, 4)
     with torch.no_grad():
-        expected = net(image[None], torch.tensor([0.3]))[0].numpy()
-    np.testing.assert_allclose(model.network(image.numpy(), 0.3), expected, atol=1e-4)
+        expected = net(image[None], torch.tensor([0.3]), said)[0].numpy()
+    found = model.network(image.numpy(), 0.3, told=said[0].numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     assert model.card["name"] == "tiny"
     assert model.card["note"] == "for a test"
     assert model.card["recipe"]["mixed"]["mix"]["side"] == 32
@@ -420,3 +422,35 @@ def test_the_card_says_what_it_was_trained_on(tmp_path):
 def test_sets_have_a_source_of_their_own(capsys):
     assert main(["train", "fm-small", "--sets", "there", "--clean", "here"]) == 1
     assert "leave out the others" in capsys.readouterr().err
+
+
+def test_a_training_begins_with_the_weights_of_a_model(tmp_path, capsys):
+    """And, by default, with its settings; on scans of one's own besides, however few."""
+    (tmp_path / "good").mkdir()
+    rng = np.random.default_rng(0)
+    scan = clean.Surface("si001h").piece("train", 64, rng).scan
+    scanmend.write(scan, tmp_path / "good/one.nc")
+    first = export(MIXED.lesson.network(), MIXED, tmp_path / "first.onnx")
+    how = ["--clean", str(tmp_path / "good"), "--iterations", "2", "--workers", "0"]
+    begin = ["train", "--from", str(first), "-o", str(tmp_path / "run"), *how]
+    assert main(begin) == 0
+    card = models.load(tmp_path / "run/tiny-tuned.onnx").card
+    assert card["started_from"]["sha256"] == models.load(first).sha256
+    assert card["recipe"]["learning_rate"] == 3e-4
+    assert [name for name, _ in card["trained_on"]["own"]["train"]] == ["one.nc"]
+    assert card["pixel_nm"][0] <= scan.pixel_nm[0] <= card["pixel_nm"][1]
+    (tmp_path / "wide.toml").write_text("[mixed]\nwidths = [8, 16]\nblocks = [1, 1]\nmiddle = 1\n")
+    assert main(["train", str(tmp_path / "wide.toml"), "--from", str(first)]) == 1
+    assert (
+        "tiny is of another network: its down.1.0.gain is of shape (1, 8" in capsys.readouterr().err
+    )
+    assert main(["train"]) == 2
+
+
+def test_weights_come_back_from_a_model_file(tmp_path):
+    settings = replace(MIXED, seed=3)
+    net = settings.lesson.network()
+    torch.nn.init.normal_(net.head.weight)
+    path = export(net, settings, tmp_path / "one.onnx")
+    learner = Learner(replace(MIXED, start=str(path)), Processes(0, 1, torch.device("cpu")))
+    assert same(learner.net, net)

@@ -1,7 +1,8 @@
-"""To the model's range and back, without losing the unit."""
+"""To the model's range and back, without losing the unit; and what is lost there, told apart."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,21 @@ from numpy.typing import NDArray
 
 from .errors import ScanError
 from .scan import Scan
+
+TOLD = ("row pitch", "column pitch", "mend", "ghosts")
+"""What a network may be told of an image besides its pixels, as its card has it: see `told`."""
+
+
+def told(pixel_nm: tuple[float, float], *, mend: bool, ghosts: bool) -> NDArray[np.float32]:
+    """What a network is told of an image, and of what is wished for; shape (4,).
+
+    Args:
+        pixel_nm: Pitch (rows, columns) of the image that it is shown, nm; as log2(pitch / 0.2 nm).
+        mend: Whether damage is to be removed, or lines to be filled in only.
+        ghosts: Whether those of a multiple tip are damage.
+    """
+    rows, columns = (math.log2(pitch / 0.2) for pitch in pixel_nm)
+    return np.array([rows, columns, mend, ghosts], np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,11 @@ def restore(
     show_default=True,
     help="Lines for each line that was scanned.",
 )
+@click.option("--mend", is_flag=True, help="Remove damage as well.")
 @click.option(
-    "--keep-measured/--no-keep-measured", default=True, help="Measured lines come back to the bit."
+    "--keep-measured/--no-keep-measured",
+    default=None,
+    help="Measured lines come back to the bit; by default unless --mend is given.",
 )
 @reading_options
 @running_options
@@ -124,7 +127,8 @@ def restore(
 def upscale(
     files: Sequence[str],
     factor: str,
-    keep_measured: bool,
+    mend: bool,
+    keep_measured: bool | None,
     reading: Reading,
     running: Running,
     writing: Writing,
@@ -137,9 +141,8 @@ def upscale(
         targets = writing.targets(path, reading.ending(f"x{factor}"), sources)
         scan = reading.scan(path)
         start = time.perf_counter()
-        result = scanmend.upscale(
-            scan, int(factor), keep_measured=keep_measured, progress=progress, **vars(running)
-        )
+        how = {"mend": mend, "keep_measured": keep_measured, **vars(running)}
+        result = scanmend.upscale(scan, int(factor), progress=progress, **how)
         return _written(path, result, targets, writing, time.perf_counter() - start)
 
     each(sources, task, _outputs, as_json)

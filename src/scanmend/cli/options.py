@@ -117,6 +117,7 @@ class Running:
     """What a model is asked for."""
 
     model: str | None
+    ghosts: bool
     calls: int | None
     draws: int
     seed: int
@@ -205,6 +206,7 @@ running_options = _bundle(
     "running",
     Running,
     model_option,
+    click.option("--ghosts", is_flag=True, help="Remove those of a multiple tip as well."),
     click.option(
         "--calls",
         type=click.IntRange(min=1),

@@ -15,7 +15,8 @@ _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
 
 
 @click.command()
-@click.argument("settings", metavar="NAME|FILE.toml")
+@click.argument("settings", metavar="[NAME|FILE.toml]", required=False)
+@click.option("--from", "start", metavar="NAME|FILE", help="Begin with the weights of a model.")
 @click.option(
     "-o",
     "--folder",
@@ -40,7 +41,7 @@ _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
 @click.option("--compile", "compiled", is_flag=True, help="Minutes more at first, quicker then.")
 @json_option
 def train(
-    settings: str,
+    settings: str | None,
     folder: Path | None,
     minutes: float | None,
     find_rate: bool,
@@ -53,10 +54,13 @@ def train(
 ) -> None:
     """Trains a network, or goes on training it, and writes a model file.
 
-    SETTINGS is a file, or one of those that come along: si001h, fm-small, ddim-large-fft ... What
-    is in the folder already is gone on from. Several processes share the work when begun by
-    torchrun -m scanmend train ...
+    The settings are a file, or one of those that come along: si001h, fm-small, ddim-large-fft ...;
+    with --from, by default those of the model, for a shorter training at a lower rate. What is in
+    the folder already is gone on from. Several processes share the work when begun by torchrun -m
+    scanmend train ...
     """
+    if not (settings or changes["start"]):
+        raise click.UsageError("say what to train: settings, or --from a model")
     if changes["stored"] and (changes["source"] or changes["recipe"]):
         raise RecipeError("--sets have clean scans and damage of their own: leave out the others")
     try:
@@ -65,7 +69,8 @@ def train(
         raise TrainingError(_MISSING) from None
     if threads:
         run.use_threads(threads)
-    plan = run.load(settings, {k: v for k, v in changes.items() if v is not None})
+    changed = {k: v for k, v in changes.items() if v is not None}
+    plan = run.load(settings, changed) if settings else run.of_model(changes["start"], changed)
     if folder is None:
         task = changes["task"]
         folder = Path("runs") / (f"{plan.name}-{task}" if task else plan.name)

@@ -1,7 +1,7 @@
 """Whatever restores images, to be compared: model files, classical methods, programs of the user's.
 
 As text, on the command line: `fm-small.onnx@2,5,10` (a model file at 2, 5 and 10 steps), `si001h`
-(a model that comes along), `median` (a classical method), `degraded` (nothing is done), and
+(a model that comes along), `si001h+ghosts` (the same, told that there are ghosts), `median` (a classical method), `degraded` (nothing is done), and
 `cmd:NAME=PROGRAM {input} {output}`. `NAME=` before any of the others is what the tables call it.
 """
 
@@ -25,7 +25,7 @@ from ..restoration import restore, upscale
 from ..scan import Scan
 from .classical import CLASSICAL, as_measured, kept
 from .command import Command
-from .contract import Batch, Candidate, Images, one_by_one
+from .contract import Batch, Candidate, Images, by_own_range, one_by_one
 from .results import DEGRADED
 from .sources import seen
 
@@ -102,11 +102,16 @@ class Trained:
 
 @dataclass(frozen=True)
 class Shipped:
-    """A model for whole scans, such as those that come along: a step is one call."""
+    """A model for whole scans, such as those that come along: a step is one call.
+
+    Attributes:
+        ghosts: Whether it is told of a multiple tip.
+    """
 
     name: str
     source: str | Path
     steps: int
+    ghosts: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ class Shipped:
     def about(self) -> dict[str, Any]:
         """Its hash, and what its card says of the network."""
         card = _described(self._model, "model for scans", ("tasks", "factors"))
-        return card | {"calls": self.calls}
+        return card | {"calls": self.calls} | ({"ghosts": True} if self.ghosts else {})
 
     def restore(self, batch: Batch) -> Images:
         """As whole scans, one by one; of few lines, what hit some repeats only is left out."""
@@ -133,18 +138,21 @@ class Shipped:
 
     def call(self, image: Images) -> None:
         """Calls the network once, for `image` (rows, columns): to see how long that takes."""
-        self._model.network(np.stack([image, image, np.ones_like(image)]), 0.0)
+        told = np.zeros(len(self._model.card.get("told", ())), np.float32)
+        planes = np.stack([image, image, np.ones_like(image)])
+        self._model.network(planes, 0.0, told=told if told.size else None)
 
     def _scan(self, batch: Batch, scan: Scan, number: int) -> NDArray[np.float32]:
         factor, seed = batch.factor, batch.seed + number
         how: dict[str, Any] = {"model": self.source, "calls": self.steps, "seed": seed}
+        how["ghosts"] = self.ghosts
         if factor == 1:
             return restore(scan, **how).mean.values
         rows = len(scan.values)
         lines, at = kept(scan.values, factor)
         pixel_nm = (factor * scan.pixel_nm[0], scan.pixel_nm[1])
         measured = Scan(lines.astype(np.float32), pixel_nm, scan.quantity)
-        finer = upscale(measured, factor, **how).mean.values
+        finer = upscale(measured, factor, mend=True, **how).mean.values
         # Measured lines stand elsewhere in its frame than in the image.
         moved = np.arange(rows) - (int(at[0]) - line_phase(factor))
         return finer[np.clip(moved, 0, len(finer) - 1)]
@@ -175,9 +183,10 @@ class Filter:
     def restore(self, batch: Batch) -> Images:
         """One by one."""
         method = CLASSICAL[self.method]
-        return np.stack([method(image, batch.factor) for image in batch.images])
+        return by_own_range(np.stack([method(image, batch.factor) for image in batch.images]))
 
 
+_GHOSTS = "+ghosts"
 _NAME = re.compile(r"\w[\w .+()-]*")
 
 
@@ -197,8 +206,11 @@ def parse(text: str) -> list[Candidate]:
     source, at, listed = what.rpartition("@")
     if not at:
         source, listed = what, ""
+    source, ghosts = source.removesuffix(_GHOSTS), source.endswith(_GHOSTS)
     found = _plain(source)
     if found is not None:
+        if ghosts:
+            raise RecipeError(f"{text}: {source} cannot be told of ghosts")
         if at:
             raise RecipeError(f"{text}: {source} takes no steps")
         return [found(_good(name)) if name else found()]
@@ -208,8 +220,12 @@ def parse(text: str) -> list[Candidate]:
     model = models.load(source)
     steps = _steps(listed, text) if at else [model.card.get("steps", 1)]
     called = _good(name or model.name)
+    if ghosts:
+        if "told" not in model.card:
+            raise RecipeError(f"{text}: {model.name} cannot be told of ghosts")
+        called = _good(name or f"{model.name}{_GHOSTS}")
     if not model.network.has_method:
-        return [Shipped(called, source, n) for n in steps]
+        return [Shipped(called, source, n, ghosts) for n in steps]
     return [Trained(called, Path(source), n) for n in steps]
 
 

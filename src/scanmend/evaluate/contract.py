@@ -80,8 +80,8 @@ class Candidate(Protocol):
     def restore(self, batch: Batch) -> Images:
         """Clean images in [-1, 1], shape (n, rows, columns); each the same in whatever batch it is.
 
-        What was trained on pairs knows how a clean image lies in that range. What was not keeps
-        the scale of the degraded one.
+        What was trained on pairs knows how a clean image lies in that range. What was not is
+        brought there by its own range, as both images of a pair are.
 
         Raises:
             ScanmendError: It cannot restore them; in one line.
@@ -90,8 +90,17 @@ class Candidate(Protocol):
 
 
 def one_by_one(batch: Batch, restore: Callable[[Scan, int], NDArray[np.floating]]) -> Images:
-    """Each image as the scan it was, given with its number; the results on the images' scale."""
+    """Each image as the scan it was, given with its number."""
     scans = zip(batch.scans(), batch.numbers, strict=True)
-    values = np.stack([restore(scan, number) for scan, number in scans])
-    low, span = batch.low[:, None, None], batch.span[:, None, None]
-    return (2 * (values - low) / np.where(span > 0, span, 1) - 1).astype(np.float32)
+    return by_own_range(np.stack([restore(scan, number) for scan, number in scans]))
+
+
+def by_own_range(images: NDArray[np.floating]) -> Images:
+    """Each image, (n, rows, columns), brought to [-1, 1]; a flat one to 0.
+
+    References:
+        Kolev, Rodani et al., Sec. II A, step 9
+    """
+    low, high = (f(images, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
+    middle, half = (low + high) / 2, (high - low) / 2
+    return ((images - middle) / np.where(half > 0, half, 1)).astype(np.float32)

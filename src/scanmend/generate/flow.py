@@ -1,10 +1,10 @@
 r"""Flows: from noise to an image, or from the posterior mean to a sample of the posterior.
 
 The straight path :math:`x_t = (1 - t)\,x_0 + t\,x_1` joins a start :math:`x_0` at t = 0 to an image
-:math:`x_1` at t = 1. In flow matching the start is noise, and a network learns the velocity
-:math:`x_1 - x_0`. From the posterior mean :math:`m` the start is :math:`m + \sigma\varepsilon`, and
-a network that is shown :math:`x_t` and :math:`m` learns :math:`\hat x = E[x_1 \mid x_t, m]`, and
-with it the velocity :math:`(\hat x - x_t)/(1 - t)`.
+:math:`x_1` at t = 1. In flow matching the start is noise, or the degraded image with some, and a
+network learns the velocity :math:`x_1 - x_0`. From the posterior mean :math:`m` the start is
+:math:`m + \sigma\varepsilon`, and a network that is shown :math:`x_t` and :math:`m` learns
+:math:`\hat x = E[x_1 \mid x_t, m]`, and with it the velocity :math:`(\hat x - x_t)/(1 - t)`.
 
 References:
     Lipman et al., Flow Matching, arXiv:2210.02747
@@ -65,12 +65,21 @@ class FlowMatching:
 
     Attributes:
         solver: "midpoint", two calls a step, or "euler", one.
+        around: Standard deviation of the noise around the degraded image, in which the flow then
+            begins; 0: it begins in noise alone.
     """
 
     solver: str = "midpoint"
+    around: float = 0.0
 
     def __post_init__(self) -> None:
         one_of("solver", self.solver, ("midpoint", "euler"))
+        if not 0 <= self.around < float("inf"):
+            raise RecipeError(f"around must be at least 0, got {self.around}")
+
+    def start(self, degraded: Array, noise: Array) -> Array:
+        """Where the flow begins, for standard normal `noise`."""
+        return degraded + self.around * noise if self.around else noise  # type: ignore[operator]
 
     def calls(self, steps: int) -> int:
         """Two a step, or one."""
@@ -85,7 +94,7 @@ class FlowMatching:
         def velocity(x: Array, t: float) -> Array:
             return network(x, degraded, t)
 
-        return integrate(velocity, normal(), steps, self.solver)
+        return integrate(velocity, self.start(degraded, normal()), steps, self.solver)
 
 
 @dataclass(frozen=True)

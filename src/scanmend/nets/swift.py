@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 from .layers import Time
 
+MIXED = 128
+"""Numbers in which a block sees the time and what else it is told."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -29,12 +32,18 @@ class Layout:
         blocks: Residual blocks at each resolution, both on the way down and on the way up.
         middle: Further blocks at the coarsest resolution.
         stem: Side of the square of pixels that the stem folds into channels.
+        told: Numbers that it is told besides the time.
+        channels: Planes of the image that it is shown ...
+        planes: ... and of what it returns.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 2)
     middle: int = 2
     stem: int = 2
+    told: int = 0
+    channels: int = 3
+    planes: int = 2
 
     @property
     def multiple(self) -> int:
@@ -42,34 +51,52 @@ class Layout:
         return self.stem * 2 ** (len(self.widths) - 1)
 
 
-class Swift(nn.Module):
-    """Maps (batch, 3, rows, columns) and times (batch,) to (batch, 2, rows, columns).
+LAYOUTS = {
+    "swift": Layout(),
+    "swift-wide": Layout((48, 96, 192), (1, 1, 1), 1),
+    "swift-4x": Layout((64, 128, 192), (1, 1, 1), 2, stem=4),
+    "swift-4x-deep": Layout((64, 128, 256), (2, 2, 2), 2, stem=4),
+}
+"""Sizes to choose from, by name."""
 
-    In: the image on its way, what is known (the measurement, or the mean), and 1 where that was
-    measured, 0 where it was filled in. Out: what to add to the known image, and the log of the
-    error to expect there (Laplace scale).
+
+class Swift(nn.Module):
+    """From images, times (batch,) and, perhaps, what else it is told, (batch, told), to images.
+
+    As the shipped models have it, it is shown (batch, 3, rows, columns): the image on its way, what
+    is known (the measurement, or the mean), and 1 where that was measured, 0 where it was filled
+    in. It returns (batch, 2, rows, columns): what to add to the known image, and the log of the
+    error to expect there (Laplace scale). As the papers' networks, two planes and one.
     """
 
     def __init__(self, layout: Layout = Layout()) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.channels, self.multiple = layout, layout.channels, layout.multiple
         widths, fold = layout.widths, layout.stem**2
-        self.time = Time(32, 128)
-        self.stem = nn.Conv2d(3 * fold, widths[0], 3, padding=1)
+        self.time = Time(32, MIXED)
+        self.stem = nn.Conv2d(layout.channels * fold, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
         self.middle = _stage(widths[-1], layout.middle)
         self.up = nn.ModuleList(_stage(c, n) for c, n in zip(widths, layout.blocks, strict=True))
         pairs = list(pairwise(widths))
         self.coarser = nn.ModuleList(nn.Conv2d(fine, c, 2, stride=2) for fine, c in pairs)
         self.finer = nn.ModuleList(nn.Conv2d(c, 4 * fine, 1) for fine, c in pairs)
-        self.head = nn.Conv2d(widths[0], 2 * fold, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], layout.planes * fold, 3, padding=1)
+        if layout.told:
+            self.told = nn.Sequential(
+                nn.Linear(layout.told, MIXED), nn.SiLU(), nn.Linear(MIXED, MIXED)
+            )
+            nn.init.zeros_(self.told[-1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(self.told[-1].bias)  # type: ignore[arg-type]
         # A new network is the identity: it has to learn to change anything at all.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, image: Tensor, t: Tensor) -> Tensor:
-        """The addition and its log error; sides of `image` divisible by `layout.multiple`."""
+    def forward(self, image: Tensor, t: Tensor, told: Tensor | None = None) -> Tensor:
+        """What it says; sides of `image` divisible by `layout.multiple`."""
         time = self.time(t)
+        if told is not None:
+            time = time + self.told(told)
         h = self.stem(F.pixel_unshuffle(image, self.layout.stem))
         skips = []
         for level, stage in enumerate(self.down):
@@ -102,7 +129,7 @@ class _Block(nn.Module):
 
 
 def _stage(width: int, blocks: int) -> nn.ModuleList:
-    return nn.ModuleList(_Block(width, 128) for _ in range(blocks))
+    return nn.ModuleList(_Block(width, MIXED) for _ in range(blocks))
 
 
 def _run(stage: nn.Module, h: Tensor, time: Tensor) -> Tensor:

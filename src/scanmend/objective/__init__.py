@@ -52,8 +52,9 @@ def _flow_matching(
     method: FlowMatching, call: _Call, clean: Tensor, degraded: Tensor, noise: Tensor, u: Tensor
 ) -> Tensor:
     """Square error of the velocity; Kolev, Rodani et al., Eqs. 6 and 7."""
-    path = between(noise, clean, u[:, None, None, None])
-    return _square(call(path, degraded, u) - (clean - noise))
+    start = method.start(degraded, noise)
+    path = between(start, clean, u[:, None, None, None])
+    return _square(call(path, degraded, u) - (clean - start))
 
 
 def _diffusion(

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from ..generate.flow import FIRST_TIME, between
 
 
-def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def mean_loss(
+    net: nn.Module, known: Tensor, mask: Tensor, target: Tensor, told: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The losses (batch,) of the posterior mean and of its expected error; and the mean, detached.
 
     Args:
@@ -25,8 +27,9 @@ def mean_loss(net: nn.Module, known: Tensor, mask: Tensor, target: Tensor) -> tu
         known: What was measured, gaps filled in; shape (batch, 1, rows, columns).
         mask: 1 where it was measured, else 0; shape as `known`.
         target: The true image; shape as `known`.
+        told: What else the network is told, if anything; shape (batch, numbers).
     """
-    added, log_error = _call(net, known, known, mask, known.new_zeros(len(known)))
+    added, log_error = _call(net, known, known, mask, known.new_zeros(len(known)), told)
     # Heights have no origin: an offset of most of the image is nobody's error.
     wanted = target - known
     wanted = wanted - wanted.flatten(1).median(dim=1).values[:, None, None, None]
@@ -46,12 +49,13 @@ def flow_loss(
     target: Tensor,
     noise: Tensor,
     t: Tensor,
+    told: Tensor | None = None,
 ) -> Tensor:
     """The losses (batch,) of the flow from `mean` + `noise` to `target`, at times `t` (batch,)."""
     # The origin of heights again: the flow must not be asked to guess it.
     shift = (target - mean).flatten(1).median(dim=1).values[:, None, None, None]
     path = between(mean + noise, target - shift, t[:, None, None, None])
-    added, _ = _call(net, path, mean, mask, t.clamp(min=FIRST_TIME))
+    added, _ = _call(net, path, mean, mask, t.clamp(min=FIRST_TIME), told)
     return _huber(mean + added, target - shift)
 
 
@@ -62,9 +66,9 @@ def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def _call(
-    net: nn.Module, path: Tensor, known: Tensor, mask: Tensor, t: Tensor
+    net: nn.Module, path: Tensor, known: Tensor, mask: Tensor, t: Tensor, told: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    out = net(torch.cat([path, known, mask], dim=1), t).float()
+    out = net(torch.cat([path, known, mask], dim=1), t, told).float()
     return out[:, :1], out[:, 1:]
 
 

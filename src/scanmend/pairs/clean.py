@@ -17,7 +17,17 @@ from ..errors import RecipeError
 from ..scan import Quantity
 from .images import SHARES, SPLITS, Folder, Piece, content, folder
 
-__all__ = ["SHARES", "SPLITS", "Folder", "Piece", "Source", "Surface", "content", "folder"]
+__all__ = [
+    "SHARES",
+    "SPLITS",
+    "Folder",
+    "Piece",
+    "Source",
+    "Surface",
+    "content",
+    "folder",
+    "source",
+]
 
 
 class Source(Protocol):
@@ -92,3 +102,18 @@ class Surface:
         surface = SURFACES[self.name].surface(rng, (side, side))
         scan = acquisition_noise(surface, rng)
         return Piece(scan, height_range(scan), {"image": self.name})
+
+
+def source(
+    name: str, split: tuple[int, int, int] = SHARES, width_nm: float = 0.0, unit: str = ""
+) -> Source:
+    """Surfaces of that name, or what `folder` finds in the folder of that name.
+
+    Args:
+        name: One of `crystals.SURFACES`, or a folder of clean scans.
+        split: See `folder`, as for its errors.
+        width_nm, unit: Of the scans in that folder, where their files do not say them.
+    """
+    if name in SURFACES:
+        return Surface(name)
+    return folder(name, split, size_nm=(None, width_nm) if width_nm else None, unit=unit or None)

@@ -127,6 +127,10 @@ class Folder:
     def piece(self, split: str, side: int, rng: np.random.Generator) -> Piece:
         """A square part, from anywhere in an image that was turned by 0, 90, 180 or 270 degrees."""
         images = self.images[split]
+        if not images:
+            raise RecipeError(
+                f"no image is set aside for {split}: {len(self.images['train'])} are to train on"
+            )
         image = images[rng.integers(len(images))]
         scan, within = image.level()
         turns = int(rng.integers(4))
@@ -158,7 +162,8 @@ def folder(
     Args:
         where: A folder with all that is in it, or a list of files. One with folders `train`,
             `validation` and `test` in it, or a mapping of these, is split already.
-        shares: How many images, or which parts of them, to train, validate and test with.
+        shares: How many images, or which parts of them, to train, validate and test with; (1, 0, 0)
+            sets none aside.
         seed: Of the split.
         **reading: `channel`, `direction`, `size_nm` and `unit`, as for `io.read`; of `size_nm`
             the height may be None: then pixels are square.
@@ -199,7 +204,7 @@ _AND = "train, validation and test"
 def _split(
     images: Sequence[Image], shares: Sequence[int], seed: int
 ) -> dict[str, tuple[Image, ...]]:
-    if len(images) < len(SPLITS):
+    if len(images) < np.count_nonzero(shares):
         raise RecipeError(
             f"{len(images)} images cannot be split into {_AND}: it takes {len(SPLITS)} or more"
         )
@@ -217,6 +222,8 @@ def _split(
 
 def _counts(total: int, shares: Sequence[int]) -> list[int]:
     """`total` divided in the ratio of `shares`, by largest remainders; none gets nothing."""
+    if len(shares) == len(SPLITS) and shares[0] > 0 and not any(shares[1:]):
+        return [total, 0, 0]
     if len(shares) != len(SPLITS) or min(shares) < 1:
         raise RecipeError(f"a split is three numbers above 0, for {_AND}, got {tuple(shares)}")
     exact = [total * share / sum(shares) for share in shares]

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import level
-from ..crystals import SURFACES
-from ..crystals.acquisition import acquisition_noise
 from ..degrade.recipe import Recipe, isolated, preset
 from ..errors import RecipeError
-from ..normalise import Affine
+from ..normalise import Affine, told
 from ..resample import line_weights
 from ..scan import Scan
+from .clean import Source
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,13 @@ class Mix:
         untouched: Of the samples with all lines, the share without damage: what is right must be
             left alone.
         single: Of them, the share with one kind of damage; the rest has the whole recipe.
-        sparse_damaged: Of the samples with few lines, the share with one kind of damage.
+        sparse_mended: Of the samples with few lines, the share that is damaged like the others, and
+            to be mended; in the rest there are lines to fill in only.
         faint: Of the damaged, the share whose damage is scaled down, by U(0.15, 1).
-        ghosted: The share of surfaces that are seen by a multiple tip, in the target too: its
-            ghosts are left alone, since who learns to remove them fades all that he is unsure of.
+        ghosts: Of the samples to be mended, the share with the ghosts of a multiple tip, and the
+            word that there are some. Without that word they are left alone, since who learns to
+            look for them everywhere fades all that he is unsure of.
+        ghosted: Of the others, the share that a multiple tip has seen, in the target too.
         gap: Of the samples with all lines, the share in which some lines are missing.
         gain: Standard deviation of the logarithm of a random gain: the scale of a whole scan is
             not that of a patch.
@@ -49,8 +51,9 @@ class Mix:
     leave_out: tuple[str, ...] = ("MultiTip", "FewerLines", "AcquisitionNoise", "ThermalDrift")
     untouched: float = 0.2
     single: float = 0.4
-    sparse_damaged: float = 0.2
+    sparse_mended: float = 0.4
     faint: float = 0.25
+    ghosts: float = 0.3
     ghosted: float = 0.15
     gap: float = 0.1
     gain: float = 0.35
@@ -70,30 +73,33 @@ class Mix:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One training sample; each array has shape (side, side), float32, in model units.
+    """One training sample; each image has shape (side, side), float32, in model units.
 
     Attributes:
         known: What was measured, with the lines between filled in by splines.
         mask: 1 where it was measured, else 0.
         target: The scan that it should be.
+        told: See `normalise.told`.
     """
 
     known: NDArray[np.float32]
     mask: NDArray[np.float32]
     target: NDArray[np.float32]
+    told: NDArray[np.float32]
 
 
-def sample(surface: str, mix: Mix, seed: int, number: int) -> Sample:
-    """Sample `number` of the training set that `surface`, `mix` and `seed` define."""
+def sample(source: Source, mix: Mix, seed: int, number: int, split: str = "train") -> Sample:
+    """Sample `number` of the set that `source`, `mix` and `seed` define."""
     rng = np.random.default_rng((seed, number))
-    side = mix.side + 2 * mix.margin
-    seen = SURFACES[surface].surface(rng, (side, side))
-    if rng.random() < mix.ghosted:
-        seen = _ghosts()(seen, rng)
-    clean = acquisition_noise(seen, rng)
+    piece = source.piece(split, mix.side + 2 * mix.margin, rng)
+    clean, within = piece.scan, piece.within
     factor = mix.factors[rng.choice(len(mix.factors), p=mix.factor_shares)]
+    mend = factor == 1 or rng.random() < mix.sparse_mended
+    ghosts = mend and rng.random() < mix.ghosts
+    if not ghosts and rng.random() < mix.ghosted:
+        clean = isolated(preset("realistic"), "MultiTip")(clean, rng, within)
 
-    damaged = _damaged(clean, mix, factor, rng)
+    damaged = _damaged(clean, within, mix, ghosts, rng) if mend else clean
     crop = (slice(mix.margin, mix.margin + mix.side),) * 2
     measured, plane = level.plane(damaged.crop(*crop))
     target = clean.values[crop] - plane
@@ -109,31 +115,27 @@ def sample(surface: str, mix: Mix, seed: int, number: int) -> Sample:
         known=np.float32(gain) * affine.apply(known) + background,
         mask=mask,
         target=np.float32(gain) * affine.apply(target) + background,
+        told=told(clean.pixel_nm, mend=mend, ghosts=ghosts),
     )
 
 
-def _damaged(clean: Scan, mix: Mix, factor: int, rng: np.random.Generator) -> Scan:
+def _damaged(
+    clean: Scan, within: tuple[float, float], mix: Mix, ghosts: bool, rng: np.random.Generator
+) -> Scan:
+    name = mix.recipes[rng.integers(len(mix.recipes))]
+    seen = isolated(preset(name), "MultiTip")(clean, rng, within) if ghosts else clean
     chance = rng.random()
-    recipe = _recipe(mix.recipes[rng.integers(len(mix.recipes))], mix.leave_out)
-    if factor > 1:
-        untouched, single = 1 - mix.sparse_damaged, mix.sparse_damaged
-    else:
-        untouched, single = mix.untouched, mix.single
-    if chance < untouched:
-        return clean
-    if chance < untouched + single:
+    if chance < mix.untouched:
+        return seen
+    recipe = _recipe(name, mix.leave_out)
+    if chance < mix.untouched + mix.single:
         kinds = sorted({type(step.effect).__name__ for step in recipe.steps})
         recipe = isolated(recipe, kinds[rng.integers(len(kinds))])
-    damaged = recipe(clean, rng)
+    damaged = recipe(seen, rng, within)
     if rng.random() < mix.faint:
         share = np.float32(rng.uniform(0.15, 1))
-        damaged = damaged.after("fainter", clean.values + share * (damaged.values - clean.values))
+        damaged = damaged.after("fainter", seen.values + share * (damaged.values - seen.values))
     return damaged
-
-
-@cache
-def _ghosts() -> Recipe:
-    return isolated(preset("realistic"), "MultiTip")
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +18,13 @@ VIEW = 8.0
 few pixels in ten thousand lie inside; a tip crash does not, and would upset the network far off."""
 
 
-def run(job: Job, known: NDArray[np.float32], mask: NDArray[np.float32], levelled: Scan) -> Result:
+def run(
+    job: Job,
+    known: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    levelled: Scan,
+    told: NDArray[np.float32] | None,
+) -> Result:
     """The mean, spread and draws for the levelled image `known`, gaps filled in.
 
     Args:
@@ -24,11 +32,12 @@ def run(job: Job, known: NDArray[np.float32], mask: NDArray[np.float32], levelle
         known: What is known, in the scan's unit, on the model's grid.
         mask: 1 where that was measured.
         levelled: The scan, of which the range of heights is taken.
+        told: What the network is told besides; None if it listens to nothing.
     """
     calls = job.calls or 1
     card = job.model.card
     tell = job.teller(calls + job.draws * max(2, calls - 1))
-    network = whole(job.model.network, card["multiple"], tell)
+    network = whole(partial(job.model.network, told=told), card["multiple"], tell)
     affine = Affine.of(levelled)
     y = affine.apply(known)
     view = np.clip(y, -VIEW, VIEW)

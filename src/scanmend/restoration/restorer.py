@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .. import level, resample
 from ..errors import ModelError, ScanError
 from ..models import Model, load
+from ..normalise import told
 from ..scan import Quantity, Restoration, Scan, must_not_be_huge
 from . import posterior, published
 from .job import CRASH, Job, Progress, Result
@@ -22,6 +23,7 @@ def restore(
     scan: Scan,
     model: str | Path | None = None,
     *,
+    ghosts: bool = False,
     calls: int | None = None,
     draws: int = 0,
     seed: int = 0,
@@ -36,6 +38,8 @@ def restore(
     Args:
         scan: What was measured.
         model: Name or path of a model; the default one if None.
+        ghosts: Whether the scan shows the ghosts of a multiple tip, which are to go as well. A
+            network that looked for them in every scan would fade what is real.
         calls: Calls of the network, by default 1: it gives the posterior mean, 3 or more add
             texture by a flow. Of a model with a method of its own, by default the steps on its
             card; what it gives is a sample, as that method draws it.
@@ -48,7 +52,7 @@ def restore(
     Raises:
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large
             or too small.
-        ModelError: The model does not exist, or does not fit the scan.
+        ModelError: The model does not exist, does not fit the scan, or knows nothing of ghosts.
         RecipeError: `calls`, `draws` or `seed` is none, or the model's method cannot make them.
     """
     loaded = load(model)
@@ -61,7 +65,8 @@ def restore(
     levelled, _ = _levelled(scan)
     work = resample.to_pitch(resample.fill_gaps(levelled), _pitch(levelled, loaded))
     job = Job(loaded, calls, draws, seed, progress)
-    result = _run(job, work.values, _mask(scan, work.values.shape), levelled)
+    said = _told(loaded, work.pixel_nm, mend=True, ghosts=ghosts)
+    result = _run(job, work.values, _mask(scan, work.values.shape), levelled, said)
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         added = resample.to_shape(values - work.values, scan.values.shape)
@@ -69,7 +74,7 @@ def restore(
 
     spread = np.maximum(resample.to_shape(result.spread, scan.values.shape), 0)
     spread[np.isnan(scan.values)] = np.nan
-    task = {"task": "restore", "model_pixel_nm": list(work.pixel_nm)}
+    task = {"task": "restore", "ghosts": ghosts, "model_pixel_nm": list(work.pixel_nm)}
     return job.restoration(scan, "restored", task, result, back, spread)
 
 
@@ -78,7 +83,9 @@ def upscale(
     factor: int,
     model: str | Path | None = None,
     *,
-    keep_measured: bool = True,
+    mend: bool = False,
+    ghosts: bool = False,
+    keep_measured: bool | None = None,
     calls: int | None = None,
     draws: int = 0,
     seed: int = 0,
@@ -91,7 +98,9 @@ def upscale(
 
     Args:
         factor: How many lines for one, as many as the model was trained for.
-        keep_measured: Whether the measured lines come back as they were, to the last bit.
+        mend: Whether damage is to be removed as well.
+        keep_measured: Whether the measured lines come back as they were, to the last bit; by
+            default unless they are to be mended.
     """
     loaded = load(model)
     if factor not in loaded.factors or factor < 2:
@@ -104,6 +113,8 @@ def upscale(
     filled = resample.fill_gaps(levelled)
     rows = scan.values.shape[0]
     phase = resample.line_phase(factor)
+    mend |= ghosts
+    keep_measured = not mend if keep_measured is None else keep_measured
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = measured * factor + phase
     columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(scan, loaded)[1]))
@@ -112,7 +123,9 @@ def upscale(
     mask = np.zeros_like(known)
     mask[at] = _mask(scan, columns.values.shape)[measured]
     job = Job(loaded, calls, draws, seed, progress)
-    result = _run(job, known, mask, levelled)
+    pixel_nm = (scan.pixel_nm[0] / factor, columns.pixel_nm[1])
+    said = _told(loaded, pixel_nm, mend=mend, ghosts=ghosts)
+    result = _run(job, known, mask, levelled, said)
 
     # The plane by itself, because beyond the last lines a spline would not go on with the tilt.
     lines = (np.arange(factor * rows) - phase)[:, None] / factor
@@ -131,15 +144,32 @@ def upscale(
     if keep_measured:
         spread[at] = 0
     spread[unknown] = np.nan
-    pixel_nm = [scan.pixel_nm[0] / factor, columns.pixel_nm[1]]
-    task = {"task": "upscale", "factor": factor, "keep_measured": keep_measured}
-    task |= {"model_pixel_nm": pixel_nm}
+    task = {"task": "upscale", "factor": factor, "mend": mend, "ghosts": ghosts}
+    task |= {"keep_measured": keep_measured, "model_pixel_nm": list(pixel_nm)}
     return job.restoration(scan, f"upscaled {factor}x", task, result, back, spread)
 
 
-def _run(job: Job, known: NDArray[np.float32], mask: NDArray[np.float32], levelled: Scan) -> Result:
-    way = published if job.model.network.has_method else posterior
-    return way.run(job, known, mask, levelled)
+def _run(
+    job: Job,
+    known: NDArray[np.float32],
+    mask: NDArray[np.float32],
+    levelled: Scan,
+    said: NDArray[np.float32] | None,
+) -> Result:
+    if job.model.network.has_method:
+        return published.run(job, known, mask, levelled)
+    return posterior.run(job, known, mask, levelled, said)
+
+
+def _told(
+    model: Model, pixel_nm: tuple[float, float], *, mend: bool, ghosts: bool
+) -> NDArray[np.float32] | None:
+    """What the model's network is told; None if it listens to nothing."""
+    if "told" in model.card:
+        return told(pixel_nm, mend=mend, ghosts=ghosts)
+    if ghosts:
+        raise ModelError(f"{model.name} cannot be told of ghosts: use a model whose card says told")
+    return None
 
 
 def _finer(model: Model) -> str:

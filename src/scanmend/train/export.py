@@ -49,8 +49,10 @@ def export(
         "licence": "BSD-3-Clause",
         **(facts or {}),
     }
-    axes = {"image": IMAGE_AXES, "t": {0: "batch"}, "out": IMAGE_AXES}
-    write(net, (image, t), axes, card, path)
+    inputs, axes = (image, t), {"image": IMAGE_AXES, "t": {0: "batch"}}
+    if told := own.get("told"):
+        inputs, axes = (*inputs, torch.zeros(1, len(told))), {**axes, "told": {0: "batch"}}
+    write(net, inputs, {**axes, "out": IMAGE_AXES}, card, path)
     return path
 
 

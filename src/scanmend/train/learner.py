@@ -8,12 +8,15 @@ from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
+from .. import models
 from ..errors import TrainingError
 from .lesson import Sampler
 from .processes import Processes
@@ -30,7 +33,9 @@ class Learner:
         compiled: Whether torch compiles the network: minutes at first, quicker then.
 
     Raises:
-        TrainingError: A batch cannot be shared by that many.
+        TrainingError: A batch cannot be shared by that many, or the weights to begin with are of
+            another network.
+        ModelError: There is no model to begin with.
     """
 
     def __init__(
@@ -43,7 +48,10 @@ class Learner:
             )
         torch.manual_seed(settings.seed)
         self.settings, self.processes, self.workers = settings, processes, workers
-        self.net = placed(settings.lesson.network(), processes.device)
+        net = settings.lesson.network()
+        if settings.start:
+            _begin(net, settings.start)
+        self.net = placed(net, processes.device)
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), fused=True)
         if compiled:
@@ -117,6 +125,29 @@ def precision(device: torch.device):
     """bfloat16 where the processor multiplies it; where it does not, it would be slower."""
     fast = device.type == "cuda" or "avx512_bf16" in _cpu_flags()
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
+
+
+def _begin(net: nn.Module, start: str) -> None:
+    """Gives `net` the weights of a model; what only `net` is told of stays as it is."""
+    model = models.load(start)
+    graph = onnx.load(model.path).graph
+    stored = {one.name: one for one in graph.initializer}
+    # Of several equal weights, as an untrained network has them, the exporter stores one.
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in stored:
+            stored[node.output[0]] = stored[node.input[0]]
+    weights = net.state_dict()
+    for name, value in weights.items():
+        if name.startswith("told.") and "told" not in model.card:
+            continue
+        found = numpy_helper.to_array(stored[name]) if name in stored else None
+        if found is None or found.shape != value.shape:
+            size = "missing" if found is None else f"of shape {found.shape}"
+            raise TrainingError(
+                f"{model.name} is of another network: its {name} is {size}, not "
+                f"{tuple(value.shape)}"
+            )
+        value.copy_(torch.from_numpy(found.copy()))
 
 
 class _Samples(Dataset[tuple[Tensor, ...]]):

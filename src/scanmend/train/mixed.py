@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from ..crystals import SURFACES
 from ..errors import RecipeError
 from ..generate.flow import FIRST_TIME, euler
 from ..nets.swift import Layout, Swift
+from ..normalise import TOLD
 from ..objective.posterior_flow import flow_loss, mean_loss
-from ..pairs.samples import Mix, sample
+from ..pairs import clean
+from ..pairs.samples import Mix, Sample, sample
 from .lesson import VALIDATION_SEED
 
 _VALIDATED = 48
@@ -27,6 +30,10 @@ class Mixed:
 
     Attributes:
         surface: Name of the generator of clean surfaces, in `scanmend.crystals.SURFACES`.
+        source: A folder of clean scans of one's own to learn from besides, if any.
+        own: The share of samples that are from there.
+        width_nm, unit: Of these scans, where their files do not say them; 0 and "": they do.
+        split: Of them: how many, or which shares, to train, validate and test with.
         flow_from: Share of the iterations before the flow is trained at all.
         flow_share: Share of the samples, then, on which it is trained.
         flow_noise: Standard deviation of the noise that is added to the mean, in model units.
@@ -35,6 +42,11 @@ class Mixed:
     """
 
     surface: str = "si001h"
+    source: str = ""
+    own: float = 0.5
+    width_nm: float = 0.0
+    unit: str = ""
+    split: tuple[int, int, int] = (1, 0, 0)
     flow_from: float = 0.5
     flow_share: float = 0.25
     flow_noise: float = 0.1
@@ -47,6 +59,8 @@ class Mixed:
     def __post_init__(self) -> None:
         if self.surface not in SURFACES:
             raise RecipeError(f"no surface {self.surface!r}; there are {', '.join(SURFACES)}")
+        if not 0 <= self.own <= 1:
+            raise RecipeError(f"own is a share from 0 to 1, got {self.own}")
         if not len(self.widths) == len(self.blocks) > 0:
             raise RecipeError(f"widths {self.widths} and blocks {self.blocks} must be as many")
 
@@ -57,7 +71,7 @@ class Mixed:
 
     def network(self) -> Swift:
         """The untrained network."""
-        return Swift(Layout(self.widths, self.blocks, self.middle, self.stem))
+        return Swift(Layout(self.widths, self.blocks, self.middle, self.stem, len(TOLD)))
 
     def sampler(self, seed: int) -> _Samples:
         """What is known, where it was measured, the truth; and the randomness of the flow."""
@@ -65,58 +79,91 @@ class Mixed:
 
     def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Of the mean and its spread, and, of a share of the samples, of the flow."""
-        known, mask, target, noise, chance = batch
-        losses, mean = mean_loss(net, known, mask, target)
+        known, mask, target, told, noise, chance = batch
+        losses, mean = mean_loss(net, known, mask, target, told)
         few = chance[:, 0] < self.flow_share
         if progress < self.flow_from or not few.any():
             return losses
-        flow = flow_loss(
-            net, mean[few], mask[few], target[few], self.flow_noise * noise[few], chance[few, 1]
-        )
+        seen = (mean[few], mask[few], target[few], self.flow_noise * noise[few])
+        flow = flow_loss(net, *seen, chance[few, 1], told[few])
         return losses.index_add(0, few.nonzero()[:, 0], 2 * flow)
 
     @torch.no_grad()
     def validate(self, net: nn.Module) -> dict[str, float]:
-        """PSNR, dB: of what goes in, of the mean, and after 3 flow calls.
+        """PSNR, dB: of what goes in, of the mean, and after 3 flow calls; on simulated surfaces.
 
-        One figure for each factor, `input_x4_dB` and so on; the peak is each target's range.
+        Of damage without ghosts, `mean_x1_dB`, with them, `mean_ghosts_dB`, and of every k-th line
+        without damage, `mean_xk_dB`; the peak is each target's range.
         """
         device = next(net.parameters()).device
         figures: dict[str, float] = {}
-        for factor in self.mix.factors:
-            mix = replace(self.mix, factors=(factor,), factor_shares=(1.0,))
-            batch = [sample(self.surface, mix, VALIDATION_SEED, i) for i in range(_VALIDATED)]
+        for case, samples in self._validation.items():
             known, mask, target = (
-                torch.from_numpy(np.stack([getattr(s, name)[None] for s in batch])).to(device)
+                torch.from_numpy(np.stack([getattr(s, name)[None] for s in samples])).to(device)
                 for name in ("known", "mask", "target")
             )
+            told = torch.from_numpy(np.stack([s.told for s in samples])).to(device)
             start = known.new_zeros(len(known))
-            mean = known + net(torch.cat([known, known, mask], 1), start)[:, :1]
+            mean = known + net(torch.cat([known, known, mask], 1), start, told)[:, :1]
 
-            def predict(x: Tensor, t: float, mean: Tensor = mean, mask: Tensor = mask) -> Tensor:
+            def predict(
+                x: Tensor, t: float, mean: Tensor = mean, mask: Tensor = mask, told: Tensor = told
+            ) -> Tensor:
                 times = x.new_full((len(x),), max(t, FIRST_TIME))
-                return mean + net(torch.cat([x, mean, mask], 1), times)[:, :1]
+                return mean + net(torch.cat([x, mean, mask], 1), times, told)[:, :1]
 
             noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0)).to(device)
             drawn = euler(predict, mean + self.flow_noise * noise, 3)
             for name, image in {"input": known, "mean": mean, "flow": drawn}.items():
-                figures[f"{name}_x{factor}_dB"] = round(_psnr(image, target), 2)
+                figures[f"{name}_{case}_dB"] = round(_psnr(image, target), 2)
         return figures
 
     def data(self) -> dict[str, Any]:
-        """The surface."""
-        return {"source": {"surface": self.surface}}
+        """The surface, and names and hashes of scans of one's own."""
+        own = {"own": self._own.table()} if self._own else {}
+        return {"source": {"surface": self.surface}} | own
 
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What `scanmend.restoration` asks of a model of several factors."""
+        surface = clean.Surface(self.surface)
+        sources = [surface, self._own] if self._own else [surface]
+        pitches = [pitch for source in sources for pitch in source.pixel_nm]
         return {
+            "quantity": sources[-1].quantity.name,
             "tasks": ["restore", *(f"upscale {k}" for k in self.mix.factors if k > 1)],
             "factors": list(self.mix.factors),
             "surface": self.surface,
-            "pixel_nm": list(SURFACES[self.surface].TRAINING.pixel_nm),
-            "channels": 3,
-            "multiple": self.network().layout.multiple,
+            "pixel_nm": [min(pitches), max(pitches)],
+            "told": list(TOLD),
+            "channels": net.channels,
+            "multiple": net.multiple,
             "flow_noise": self.flow_noise,
+        }
+
+    @cached_property
+    def _own(self) -> clean.Source | None:
+        if not self.source:
+            return None
+        return clean.source(self.source, self.split, self.width_nm, self.unit)
+
+    @cached_property
+    def _validation(self) -> dict[str, list[Sample]]:
+        plain = {"sparse_mended": 0.0, "ghosts": 0.0}
+        cases = {f"x{k}": {**plain, "factors": (k,)} for k in self.mix.factors}
+        if 1 in self.mix.factors and self.mix.ghosts:
+            cases["ghosts"] = {"factors": (1,), "ghosts": 1.0}
+        surface = clean.Surface(self.surface)
+        return {
+            case: [
+                sample(
+                    surface,
+                    replace(self.mix, factor_shares=(1.0,), **changes),
+                    VALIDATION_SEED,
+                    number,
+                )
+                for number in range(_VALIDATED)
+            ]
+            for case, changes in cases.items()
         }
 
 
@@ -126,12 +173,14 @@ class _Samples:
     seed: int
 
     def __call__(self, number: int) -> tuple[NDArray[np.float32], ...]:
-        one = sample(self.lesson.surface, self.lesson.mix, self.seed, number)
         # Of another stream than the sample's own numbers.
         rng = np.random.default_rng((self.seed, number, 1))
-        noise = rng.standard_normal(one.known.shape, np.float32)
-        chance = rng.random(2, np.float32)
-        return one.known[None], one.mask[None], one.target[None], noise[None], chance
+        noise = rng.standard_normal((self.lesson.mix.side,) * 2, np.float32)
+        chance = rng.random(3, np.float32)
+        own = self.lesson._own if chance[2] < self.lesson.own else None
+        source = own or clean.Surface(self.lesson.surface)
+        one = sample(source, self.lesson.mix, self.seed, number)
+        return one.known[None], one.mask[None], one.target[None], one.told, noise[None], chance
 
 
 def _psnr(image: Tensor, target: Tensor) -> float:

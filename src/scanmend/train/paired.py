@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..crystals import SURFACES
 from ..degrade.recipe import Recipe, dump, load_file, preset
 from ..errors import ReadError, RecipeError
 from ..evaluate.metrics import psnr, ssim
@@ -181,10 +180,7 @@ class Paired:
 
     @cached_property
     def _source(self) -> clean.Source:
-        if self.source in SURFACES:
-            return clean.Surface(self.source)
-        size = (None, self.width_nm) if self.width_nm else None
-        return clean.folder(self.source, self.split, size_nm=size, unit=self.unit or None)
+        return clean.source(self.source, self.split, self.width_nm, self.unit)
 
     @cached_property
     def _recipe(self) -> Recipe:

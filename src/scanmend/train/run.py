@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 
-from .. import curves
+from .. import curves, models
 from ..io.write import whole
 from .export import export
 from .loop import train as train_network
 from .processes import rank
 from .rate import find_rate as find
-from .settings import Settings, load
+from .settings import Settings, load, of_model
 
-__all__ = ["find_rate", "load", "train", "use_threads"]
+__all__ = ["find_rate", "load", "of_model", "train", "use_threads"]
 
 
 def use_threads(count: int) -> None:
@@ -36,6 +36,9 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
     figures = settings.lesson.validate(net.cpu())
     took = {"iterations": progress.iteration, "training_s": round(progress.seconds)}
     facts = {**took, "samples": progress.iteration * settings.batch, "validation": figures}
+    if settings.start:
+        began = models.load(settings.start)
+        facts["started_from"] = {"name": began.name, "sha256": began.sha256}
     model = export(net, settings, folder / f"{settings.name}.onnx", facts)
     shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
     plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")

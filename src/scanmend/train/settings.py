@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from .. import generate
+from .. import generate, models
 from ..errors import RecipeError
 from ..pairs.samples import Mix
 from .lesson import Lesson
@@ -38,6 +38,7 @@ class Settings:
         clip: Largest norm of the gradient.
         average: Decay of the running average of weights that is exported.
         validate_every: Iterations from one validation, and checkpoint, to the next.
+        start: Model file, or name of a model that comes along, whose weights it begins with.
         patience: After how many validations without a better score it stops; 0: never. With it,
             the best weights are exported, without it the last ones.
     """
@@ -54,6 +55,7 @@ class Settings:
     average: float = 0.998
     validate_every: int = 500
     patience: int = 0
+    start: str = ""
 
     def __post_init__(self) -> None:
         positive = ("iterations", "batch", "learning_rate", "warm_up", "cool_down", "clip")
@@ -101,17 +103,43 @@ def load(source: str | Path, changes: dict[str, Any] | None = None) -> Settings:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{source} is no TOML: {error}") from None
+    return _settings({"name": Path(source).stem, **table}, changes or {}, str(source))
+
+
+def of_model(source: str | Path, changes: dict[str, Any] | None = None) -> Settings:
+    """Those with which a model was trained, to go on from it: at a lower rate, and not as long.
+
+    Args:
+        source: The model file, or the name of one that comes along.
+        changes: As for `load`.
+
+    Raises:
+        ModelError: There is no such model.
+        RecipeError: Its card does not say what it was trained with, or not as this version does.
+    """
+    model = models.load(source)
+    table = model.card.get("recipe")
+    if not isinstance(table, dict):
+        raise RecipeError(f"the card of {model.name} has no recipe: name the settings as well")
+    table = {**table, "name": f"{model.name}-tuned", **_TUNING, "start": str(source)}
+    return _settings(table, changes or {}, f"the card of {model.name}")
+
+
+_TUNING = {"iterations": 1500, "learning_rate": 3e-4, "warm_up": 100, "cool_down": 0.5}
+
+
+def _settings(table: dict[str, Any], changes: dict[str, Any], where: str) -> Settings:
     taught = [name for name in LESSONS if name in table]
     if len(taught) != 1:
-        raise RecipeError(f"{source} needs one table [{'] or ['.join(LESSONS)}], got {len(taught)}")
+        raise RecipeError(f"{where} needs one table [{'] or ['.join(LESSONS)}], got {len(taught)}")
     lesson = table.pop(taught[0])
     if not isinstance(lesson, dict):
-        raise RecipeError(f"{source}: [{taught[0]}] is a table, got {lesson!r}")
-    for key, value in (changes or {}).items():
+        raise RecipeError(f"{where}: [{taught[0]}] is a table, got {lesson!r}")
+    for key, value in changes.items():
         own = key in {field.name for field in fields(Settings)}
         (table if own else lesson)[key] = value
-    built = _build(LESSONS[taught[0]], lesson, f"{source}, [{taught[0]}]")
-    return _build(Settings, {"name": Path(source).stem, **table, "lesson": built}, str(source))
+    built = _build(LESSONS[taught[0]], lesson, f"{where}, [{taught[0]}]")
+    return _build(Settings, {**table, "lesson": built}, where)
 
 
 def _build(kind: type, table: Any, where: str) -> Any:
