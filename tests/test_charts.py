@@ -125,7 +125,8 @@ def test_no_text_covers_another_or_leaves_the_page(what, scores, run_folder, rng
             }
         ),
         "compared": lambda: compared(
-            {f"sample {i}": {n: image() for n in (*NAMES, "truth")} for i in (3, 17)}, (0.2, 0.2)
+            {f"sample {i}": {n: image() for n in (*NAMES, "truth")} for i in (3, 17)},
+            {"sample 3": (0.2, 0.2), "sample 17": (0.4, 0.2)},
         ),
         "training": lambda: training([run_folder(f"run{i}") for i in range(6)]),
         "rates": rates,
@@ -144,7 +145,7 @@ def test_magnified_is_where_the_input_is_furthest_from_the_truth(rng):
     truth = rng.normal(size=(60, 90))
     damaged = truth.copy()
     damaged[30:35, 70:75] += 5
-    figure = compared({"one": {"degraded": damaged, "truth": truth}}, (0.2, 0.2))
+    figure = compared({"one": {"degraded": damaged, "truth": truth}}, {"one": (0.2, 0.2)})
     box = figure.axes[0].patches[0]
     assert (box.get_width(), box.get_height()) == (30, 20)
     row, column = round(box.get_y() + 0.5), round(box.get_x() + 0.5)

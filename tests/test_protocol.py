@@ -141,7 +141,7 @@ def test_an_evaluation_whole(folder, tiny, embedder, real, tmp_path, quick):
 
     views = found.find("degraded", task="x2", on="real")
     assert views.scores is None
-    assert set(views.panels) == {"degraded", "restored"}
+    assert set(views.panels) == {"degraded", "restored", "pixel_nm"}
     kid, cmmd, _ = views.distances
     assert kid.name.startswith("KID[patches-")
     assert (kid.n, kid.n_clean) == (8, 8)

@@ -98,6 +98,7 @@ def _panels(rng: np.random.Generator, merit: float) -> dict[str, NDArray[np.floa
     degraded = clean + rng.normal(0, 0.5, clean.shape) * (y % 16 < 4)
     restored = clean + (degraded - clean) / (1 + merit)
     images = {"degraded": degraded, "restored": restored, "clean": clean}
+    images["pixel_nm"] = np.full((4, 2), 0.2)
     return {name: values.astype(np.float16) for name, values in images.items()}
 
 

@@ -118,7 +118,7 @@ def intervals(
 
 def compared(
     rows: Mapping[str, Mapping[str, NDArray[np.floating]]],
-    pixel_nm: tuple[float, float] | None = None,
+    pixels_nm: Mapping[str, Sequence[float]] | None = None,
     levels: str | None = None,
 ) -> Figure:
     """Images side by side: for each row of them one line with the whole, and one magnified.
@@ -129,14 +129,16 @@ def compared(
     Args:
         rows: Name, then title, then the image, shape (rows, columns); all of a row are of one
             shape, and all rows have the same titles.
-        pixel_nm: Size of a pixel, rows and columns; None where nobody knows it.
+        pixels_nm: Size of a pixel (rows, columns) by the row's name, nm; None where nobody knows.
         levels: Title of the image that has the levels; by default the last.
     """
     titles = list(next(iter(rows.values())))
     wide, gap, head = 1.72, 0.06, 0.36
-    heights = [next(iter(of.values())).shape for of in rows.values()]
-    stretch = pixel_nm[0] / pixel_nm[1] if pixel_nm else 1.0
-    tall = [wide * min(max(shape[0] / shape[1] * stretch, 0.25), 2) for shape in heights]
+    pixels = pixels_nm or dict.fromkeys(rows, (1.0, 1.0))
+    tall = []
+    for name, of in rows.items():
+        size = np.multiply(next(iter(of.values())).shape, pixels[name])
+        tall.append(wide * min(max(size[0] / size[1], 0.25), 2))
     left = 0.3
     width = left + len(titles) * (wide + gap)
     height = head + sum(2 * t + gap + 0.16 for t in tall)
@@ -165,8 +167,8 @@ def compared(
                 else:
                     for spine in axes.spines.values():
                         spine.set(edgecolor=FRAME, linewidth=1.5)
-        if pixel_nm:
-            _scale(figure.axes[-2 * len(titles)], last.shape[1], pixel_nm[1])
+        if pixels_nm:
+            _scale(figure.axes[-2 * len(titles)], last.shape[1], pixels_nm[name][1])
         above += 2 * each + gap + 0.16
     return figure
 

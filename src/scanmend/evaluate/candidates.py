@@ -1,8 +1,9 @@
 """Whatever restores images, to be compared: model files, classical methods, programs of the user's.
 
 As text, on the command line: `fm-small.onnx@2,5,10` (a model file at 2, 5 and 10 steps), `si001h`
-(a model that comes along), `si001h+ghosts` (the same, told that there are ghosts), `median` (a classical method), `degraded` (nothing is done), and
-`cmd:NAME=PROGRAM {input} {output}`. `NAME=` before any of the others is what the tables call it.
+(a model that comes along), `si001h+ghosts` (the same, told that there are ghosts), `median` (a
+classical method), `degraded` (nothing is done), and `cmd:NAME=PROGRAM {input} {output}`.
+`NAME=` before any of the others is what the tables call it.
 """
 
 from __future__ import annotations

@@ -159,6 +159,7 @@ class Evaluation:
                 features.append(embedding(restored[judged]))
             if batch.numbers[0] < PANELS:
                 panels = {"degraded": batch.images, "restored": restored}
+                panels["pixel_nm"] = batch.pixel_nm
                 shown.append(panels if clean is None else panels | {"clean": clean})
         return Part(
             item.key,

@@ -94,7 +94,7 @@ class Part:
             sets without any.
         distances: As a set, from clean images; empty without an embedder.
         panels: Some of the images, float16, each (k, rows, columns) in [-1, 1]: "degraded",
-            "restored", and "clean" where that is known.
+            "restored", and "clean" where that is known; and "pixel_nm" of each, (k, 2).
         seconds: What restoring all images took, s; 0 for a timing.
         timing: For the set SPEED only.
     """
