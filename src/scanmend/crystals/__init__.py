@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..scan import Scan
-from . import dichalcogenides, graphene, metals, silicon, silicon001, silicon111
+from . import dichalcogenides, general, graphene, metals, silicon, silicon001, silicon111
 from .acquisition import acquisition_noise
 from .specimen import Material
 
@@ -27,7 +27,7 @@ class Generator(Protocol):
         ...
 
 
-SURFACES: dict[str, Generator] = {"si001h": silicon}
+SURFACES: dict[str, Generator] = {"si001h": silicon, "surface": general}
 """Every generator of surfaces to learn from. A new one is a module and a name here."""
 
 MATERIALS: dict[str, Material] = {
