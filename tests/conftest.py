@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,15 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"no real scans in {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_choice_of_the_users(tmp_path_factory) -> Iterator[None]:
+    """What was measured on this machine must not decide by what the tests restore."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        patch.delenv("SCANMEND_RUNTIME", raising=False)
+        yield
 
 
 @pytest.fixture

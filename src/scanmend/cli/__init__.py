@@ -18,6 +18,7 @@ import scanmend
 
 from ..errors import ScanmendError
 from .batch import Progress, Result, each, expand, why
+from .bench import bench
 from .evaluate import evaluate
 from .options import (
     Reading,
@@ -189,7 +190,7 @@ def degrade(
     each(sources, task, _outputs, as_json)
 
 
-for command in (simulate, pairs, data, train, evaluate):
+for command in (simulate, pairs, data, train, evaluate, bench):
     commands.add_command(command)
 
 

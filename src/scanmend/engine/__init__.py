@@ -1,17 +1,17 @@
-"""Runs a model file; no torch."""
+"""Runs a model file, with what was measured to run it best on this machine; no torch."""
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from .choice import chosen
+from .runtimes import DEFAULT, RUNTIMES, cores, quantised
+
+__all__ = ["DEFAULT", "RUNTIMES", "Network", "cores", "quantised"]
 
 NEEDED = ("name", "factors", "quantity", "pixel_nm", "multiple", "flow_noise")
 """What the card of a model such as the shipped ones must say for it to be run: a network of three
@@ -24,41 +24,28 @@ NEEDED_BY_METHOD = (
 """The same of a model whose card names a `method`, one of `generate`: a network of one task."""
 
 
-def cores() -> int:
-    """How many cores this process may use, as Linux says and OMP_NUM_THREADS, if that is set."""
-    affine = hasattr(os, "sched_getaffinity")
-    there = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
-    wished = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(wished), there) if wished.isdecimal() and int(wished) else there
-
-
 class Network:
     """The graph and weights of a model file, ready to be called.
 
+    Args:
+        path: The file.
+        runtime: What runs it, by its name in `RUNTIMES`; by default what SCANMEND_RUNTIME names, or
+            else what `scanmend bench` found to be the quickest here, or else `DEFAULT`.
+
     Raises:
-        ModelError: The file is no ONNX model, or its card lacks what is needed to run it.
+        ModelError: The file is no ONNX model, its card lacks what is needed to run it, or `runtime`
+            or SCANMEND_RUNTIME names none that could.
 
     Attributes:
         card: What the model was trained on and for, and how well it does.
         channels: How many planes an image has for it.
+        runtime: What runs it: library, version, precision, device.
     """
 
-    def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = cores()
-        # Freed after each call: an operator's program should not sit on a gigabyte between scans.
-        self._freeing = onnxruntime.RunOptions()
-        self._freeing.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own exceptions share no other base
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{path.name} is not a model file: {reason}") from None
-        text = self._session.get_modelmeta().custom_metadata_map.get("card", "{}")
-        self.card: dict[str, Any] = json.loads(text)
+    def __init__(self, path: Path, runtime: str | None = None) -> None:
+        self._runtime = RUNTIMES[runtime](path) if runtime else chosen(path)
+        self.runtime = str(self._runtime)
+        self.card = self._runtime.card
         needed = NEEDED_BY_METHOD if self.has_method else NEEDED
         if missing := [key for key in needed if key not in self.card]:
             raise ModelError(
@@ -71,21 +58,29 @@ class Network:
         """Whether it is run as a method of `generate` says, not as the shipped models are."""
         return "method" in self.card
 
-    def __call__(self, image: NDArray[np.float32], t: float) -> NDArray[np.float32]:
+    def __call__(
+        self, image: NDArray[np.float32], t: float, *, told: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """One call.
 
         Args:
             image: Shape (3, rows, columns), sides divisible by the card's `multiple`: the image on
                 its way, what is known, and 1 where that was measured.
             t: The time it is told: 0 for the posterior mean.
+            told: What else, as in `batch`.
 
         Returns:
             What to add to the known image, and the log of the expected error; (2, rows, columns).
         """
-        return self.batch(image[None], t)[0]
+        return self.batch(image[None], t, told=told)[0]
 
     def batch(
-        self, image: NDArray[np.float32], t: float, *, hold: bool = False
+        self,
+        image: NDArray[np.float32],
+        t: float,
+        *,
+        told: NDArray[np.float32] | None = None,
+        hold: bool = False,
     ) -> NDArray[np.float32]:
         """One call for several images of one size.
 
@@ -94,23 +89,33 @@ class Network:
                 of a model with a method: the image on its way, unless `channels` is 1, and the
                 degraded one, both in [-1, 1].
             t: The time it is told, in [0, 1].
+            told: What it is told besides, the same of all images: a number for each name that the
+                card has under "told"; None if it has none.
             hold: Whether it keeps the memory that it worked in, which makes the next call quicker.
 
         Returns:
             Shape (batch, planes, rows, columns); of a model with a method, one plane.
 
         Raises:
-            ModelError: The model takes no image of this shape.
+            ModelError: The model takes no image of this shape, or is to be told something else.
         """
-        _, channels, rows, columns = image.shape
+        count, channels, rows, columns = image.shape
         multiple = self.card["multiple"]
         if channels != self.channels or rows % multiple or columns % multiple:
             raise ModelError(
                 f"{self.card['name']} takes images of {self.channels} channels and sides divisible "
                 f"by {multiple}, got {channels} of {rows}x{columns}: it does another job"
             )
-        inputs = {"image": image, "t": np.full(len(image), t, np.float32)}
-        return self._session.run(None, inputs, None if hold else self._freeing)[0]  # type: ignore[return-value]
+        inputs = {"image": image, "t": np.full(count, t, np.float32)}
+        names = self.card.get("told", [])
+        if (() if told is None else told.shape) != ((len(names),) if names else ()):
+            raise ModelError(
+                f"{self.card['name']} is to be told {', '.join(names) or 'nothing'} besides the "
+                f"time, got {'nothing' if told is None else f'{told.size} numbers'}"
+            )
+        if told is not None:
+            inputs["told"] = np.tile(told.astype(np.float32), (count, 1))
+        return self._runtime.run(inputs, hold=hold)
 
     def conditioned(
         self,

@@ -60,7 +60,8 @@ class Model:
 
 def names() -> tuple[str, ...]:
     """The models that come with scanmend."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.onnx")))
+    stems = (path.stem for path in _FOLDER.glob("*.onnx"))
+    return tuple(sorted(stem for stem in stems if "." not in stem))  # one of 8 bits stands beside
 
 
 def load(source: str | Path | None = None) -> Model:

@@ -50,6 +50,14 @@ class Layout:
         """Image sides must be divisible by this."""
         return self.stem * 2 ** (len(self.widths) - 1)
 
+    @property
+    def reach(self) -> int:
+        """How far off pixels can be that a pixel depends on."""
+        scales = [self.stem * 2**level for level in range(len(self.widths))]
+        both_ways = sum(4 * n * scale for n, scale in zip(self.blocks, scales, strict=True))
+        # Stem and head; and wherever a pixel is in its square of the coarsest ones.
+        return both_ways + 2 * self.middle * scales[-1] + 2 * self.stem + self.multiple
+
 
 LAYOUTS = {
     "swift": Layout(),

@@ -98,6 +98,7 @@ class Job:
             **task,
             "model": self.model.name,
             "model_sha256": self.model.sha256,
+            "runtime": self.model.network.runtime,
             **result.facts,
             "draws": self.draws,
             "seed": self.seed,

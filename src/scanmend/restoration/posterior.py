@@ -13,6 +13,9 @@ from ..scan import Scan
 from .job import Job, Result
 from .tiles import whole
 
+REACH = 128
+"""How far off pixels can be that a pixel depends on, if the model's card does not say it."""
+
 VIEW = 8.0
 """What the network is shown of a height, in its units, in which 3.3 is the scan's relief. All but a
 few pixels in ten thousand lie inside; a tip crash does not, and would upset the network far off."""
@@ -37,7 +40,8 @@ def run(
     calls = job.calls or 1
     card = job.model.card
     tell = job.teller(calls + job.draws * max(2, calls - 1))
-    network = whole(partial(job.model.network, told=told), card["multiple"], tell)
+    call = partial(job.model.network, told=told)
+    network = whole(call, card["multiple"], card.get("reach", REACH), tell)
     affine = Affine.of(levelled)
     y = affine.apply(known)
     view = np.clip(y, -VIEW, VIEW)

@@ -137,6 +137,7 @@ class Mixed:
             "told": list(TOLD),
             "channels": net.channels,
             "multiple": net.multiple,
+            "reach": self.network().layout.reach,
             "flow_noise": self.flow_noise,
         }
 

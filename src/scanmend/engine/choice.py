@@ -1,0 +1,105 @@
+"""Which runtime a model is run by here: the one that is asked for, or was measured to be best."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from ..errors import ModelError
+from ..io.write import whole
+from .runtimes import DEFAULT, RUNTIMES, OnnxRuntime, cores, quantised
+
+VARIABLE = "SCANMEND_RUNTIME"
+"""Environment variable that names a runtime, whatever was measured."""
+
+
+def chosen(path: Path) -> OnnxRuntime:
+    """The model at `path`, opened by the runtime that VARIABLE names, or is remembered, or DEFAULT.
+
+    Raises:
+        ModelError: The model is none, or VARIABLE names no runtime that could run it here.
+    """
+    if wished := os.environ.get(VARIABLE):
+        if wished not in RUNTIMES:
+            raise ModelError(f"{VARIABLE} is {wished!r}: it must be one of {', '.join(RUNTIMES)}")
+        return RUNTIMES[wished](path)
+    best = remembered(path)
+    if best != DEFAULT:
+        # What was measured once may have been taken away since; the model can be run all the same.
+        with suppress(ModelError):
+            return RUNTIMES[best](path)
+    return RUNTIMES[DEFAULT](path)
+
+
+def remembered(path: Path) -> str:
+    """The runtime that was the best for this model on this machine, DEFAULT if that is not known.
+
+    Known is only what was measured with the same model file, processor, number of cores and
+    versions of what is installed.
+    """
+    if not folder().is_dir():
+        return DEFAULT
+    try:
+        name = json.loads(_file(path).read_bytes())["runtime"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT
+    return name if name in RUNTIMES else DEFAULT
+
+
+def remember(path: Path, runtime: str) -> Path:
+    """Keeps `runtime` as the best for the model at `path`; returns the file that says so.
+
+    Raises:
+        WriteError: The user's cache folder cannot be written to.
+    """
+    file = _file(path)
+    with suppress(OSError):  # what is wrong with the folder is said by `whole`
+        file.parent.mkdir(parents=True, exist_ok=True)
+    with whole(file, overwrite=True) as unfinished:
+        known = {"model": path.name, "runtime": runtime} | _circumstances(path)
+        unfinished.write_text(json.dumps(known, indent=2))
+    return file
+
+
+def folder() -> Path:
+    """Where it is kept: the user's cache folder for scanmend."""
+    return platformdirs.user_cache_path("scanmend") / "runtimes"
+
+
+def _file(path: Path) -> Path:
+    circumstances = json.dumps(_circumstances(path)).encode()
+    return folder() / f"{hashlib.sha256(circumstances).hexdigest()[:32]}.json"
+
+
+def _circumstances(path: Path) -> dict[str, object]:
+    """All on which the answer depends."""
+    files = [file for file in (path, quantised(path)) if file.is_file()]
+    return {
+        "sha256": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
+        "processor": processor(),
+        "cores": cores(),
+        "versions": sorted({version for r in RUNTIMES.values() if (version := r.version())}),
+    }
+
+
+@functools.cache
+def processor() -> str:
+    """Its name and what it can do, as the system says."""
+    told = Path("/proc/cpuinfo")
+    if told.exists():
+        lines = told.read_text().partition("\n\n")[0].splitlines()
+        cells = (line.partition(":") for line in lines)
+        pairs = {key.strip(): value.strip() for key, _, value in cells}
+        # Behind one name clouds have many processors: the flags tell them apart.
+        kept = [
+            pairs[key] for key in ("model name", "CPU part", "flags", "Features") if key in pairs
+        ]
+        return " ".join(kept)
+    return f"{platform.processor()} {platform.machine()}"

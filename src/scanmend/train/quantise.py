@@ -1,0 +1,170 @@
+"""From a model file to a smaller one beside it, whose convolutions take whole numbers of 8 bits.
+
+Weights get a scale for each channel, activations one for each layer, from what they are on
+calibration samples. The finest resolution stays in single precision: what is added to a clean
+scan is next to nothing there, and steps of 1/256 of the largest addition would be seen.
+
+References:
+    Jacob et al., arXiv:1712.05877 (integer arithmetic, static scales)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from ..engine import DEFAULT, Network
+from ..errors import ModelError
+from ..generate.flow import between
+from ..io.write import whole
+from ..pairs.samples import Sample
+
+PERCENTILE = 99.99
+"""Share of the activations, %, that the scales reach; the rest is cut off."""
+
+_QUANTISED = ("Conv", "Add", "Mul", "Relu", "DepthToSpace")
+"""Operators that have a form for whole numbers, and among which nothing else stands."""
+
+
+def quantise(path: Path, out: Path, samples: Sequence[Sample], *, finest: int = 1) -> Path:
+    """Writes the model file at `path` to `out` with weights and activations of 8 bits.
+
+    Args:
+        path: A model file of the kind of the shipped ones.
+        out: Where to, in place of what is there; it is looked for at `engine.quantised(path)`.
+        samples: Some 64 as it was trained on, all of one size, on which the scales are found.
+        finest: How many resolutions, finest first, stay in single precision.
+
+    Raises:
+        ModelError: The model is none, is of another kind, or there are no samples.
+        WriteError: It cannot be written there.
+    """
+    network = Network(path, DEFAULT)
+    if network.has_method:
+        raise ModelError(f"{path.name} is run by a method of its own: that is not quantised here")
+    if not samples:
+        raise ModelError("no samples to find the scales on: pass some that it was trained on")
+    card = network.card | {
+        "precision": "int8",
+        "quantised_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    with tempfile.TemporaryDirectory() as folder, whole(out, overwrite=True) as unfinished:
+        plain = Path(folder) / "plain.onnx"
+        onnx.save(_simplified(path, Path(folder) / "simple.onnx"), plain)
+        with _quiet():
+            quantize_static(
+                plain,
+                unfinished,
+                _Reader(samples, network.card),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_QUANTISED),
+                nodes_to_exclude=_floating(onnx.load(plain), network.card["multiple"], finest),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.Percentile,
+                extra_options={"CalibPercentile": PERCENTILE},
+            )
+        model = onnx.load(unfinished)
+        del model.metadata_props[:]
+        model.metadata_props.add(key="card", value=json.dumps(card))
+        onnx.save(model, unfinished)
+    return out
+
+
+def _simplified(path: Path, folded: Path) -> onnx.ModelProto:
+    """The graph with constants folded, each gain taken into the convolution before it."""
+    model = onnx.load(path)
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        # A product is taken into the convolution before it only if that is its first factor.
+        if node.op_type == "Mul" and node.input[0] in constants:
+            node.input[:] = node.input[::-1]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return onnx.load(folded)
+
+
+def _floating(model: onnx.ModelProto, multiple: int, finest: int) -> list[str]:
+    """Names of the nodes at the `finest` resolutions after the stem's, and of what is no image."""
+    side = 8 * multiple
+    for given in model.graph.input:
+        sizes = given.type.tensor_type.shape.dim
+        for size, value in zip(sizes, (1, None, side, side), strict=False):
+            if value:
+                size.dim_value = value
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    rows = {
+        value.name: value.type.tensor_type.shape.dim[2].dim_value
+        for value in (*inferred.value_info, *inferred.output, *inferred.input)
+        if len(value.type.tensor_type.shape.dim) == 4
+    }
+    stem = next(rows[node.output[0]] for node in inferred.node if node.op_type == "Conv")
+    return [
+        node.name
+        for node in inferred.node
+        if rows.get(node.output[0], 1) == 1
+        or max(rows.get(name, 0) for name in (*node.input, *node.output)) > stem >> finest
+    ]
+
+
+class _Reader(CalibrationDataReader):
+    """Each sample as the network is shown it: for the mean, and somewhere on the flow's path."""
+
+    def __init__(self, samples: Sequence[Sample], card: dict[str, Any]) -> None:
+        self._feeds = self._made(samples, card)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:  # type: ignore[override]
+        """The next inputs, or None."""
+        return next(self._feeds, None)
+
+    @staticmethod
+    def _made(
+        samples: Sequence[Sample], card: dict[str, Any]
+    ) -> Iterator[dict[str, NDArray[np.float32]]]:
+        rng = np.random.default_rng(0)
+        for sample in samples:
+            t = float(rng.uniform(0.01, 1))
+            noise = card["flow_noise"] * rng.standard_normal(sample.target.shape)
+            path = between(sample.target + noise, sample.target, t)
+            told = {"told": sample.told[None]} if "told" in card else {}
+            for planes, time in (
+                ((sample.known, sample.known, sample.mask), 0.0),
+                ((path, sample.target, sample.mask), t),
+            ):
+                image = np.stack(planes).astype(np.float32)[None]
+                yield {"image": image, "t": np.full(1, time, np.float32), **told}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without onnxruntime's advice, which is followed already."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
