@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecipeError, ScanError
-from .bootstrap import LEVEL, interval, weights
+from .bootstrap import LEVEL, Estimate, interval, weights
 
 Features = NDArray[np.floating]
 Array = NDArray[np.float64]
@@ -199,6 +199,43 @@ def distance(
         floor_n=part,
         level=level,
     )
+
+
+def kid_difference(
+    first: Features,
+    second: Features,
+    clean: Features,
+    rng: np.random.Generator,
+    level: float = LEVEL,
+    resamples: int = 1000,
+) -> Estimate:
+    """By how much the KID of one set exceeds that of another, both made of the same images.
+
+    The same images are drawn of both, so that what is hard for either falls out of the interval.
+
+    Args:
+        first: Features of what one method made, (n, d).
+        second: Of what another made of the same images, in their order, (n, d).
+        clean: Of clean images, (m, d).
+        rng: Of the resamplings.
+        level: Of the interval.
+        resamples: How many sets are drawn.
+
+    Raises:
+        ScanError: The two sets have not as many images; else as `kid` does.
+    """
+    if len(first) != len(second):
+        raise ScanError(
+            f"{len(first)} images against {len(second)}: a difference is taken of what two "
+            "methods made of the same ones"
+        )
+    both = [_Products.of(made, clean, _cubic) for made in (first, second)]
+    n, m = both[0].counts
+    a, b = weights(n, rng, resamples), weights(m, rng, resamples)
+    varied = (a.max(axis=1) < 1) & (b.max(axis=1) < 1)
+    one, other = (products.unbiased(a[varied], b[varied]) for products in both)
+    value, of = (float(products.unbiased(*products.equal())[0]) for products in both)
+    return interval(value - of, one - other, level)
 
 
 KINDS = ("KID", "CMMD", "CMMD-kolev")
