@@ -27,11 +27,11 @@ from board.contenders import contenders
 from board.kept import Kept
 from board.plot import plot
 from board.sheet import sheet
-from setting import DATA, processor
+from setting import DATA
 
 import scanmend
 from scanmend import models
-from scanmend.engine import cores
+from scanmend.engine import cores, processor
 from scanmend.errors import ScanmendError
 from scanmend.io.write import whole
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ import numpy as np
 
 import scanmend
 from scanmend import cli, level
-from scanmend.engine import cores
+from scanmend.engine import cores, processor
 from scanmend.scan import Scan
 
 DATA = Path(os.environ.get("SCANMEND_DATA", Path(__file__).parents[2] / "shared/data"))
@@ -41,14 +40,6 @@ def command(*words: object) -> None:
         sys.exit(status)
 
 
-def processor() -> str:
-    """As it calls itself."""
-    return next(
-        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
-        platform.processor(),
-    )
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints a Markdown table; numbers are given as text already."""
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
@@ -61,7 +52,3 @@ def crops(scan: Scan, side: int = 128) -> list[tuple[slice, slice]]:
     """Nine squares of `side` pixels, 3x3 across the scan."""
     starts = [np.linspace(0, n - side, 3).astype(int) for n in scan.values.shape]
     return [(slice(r, r + side), slice(c, c + side)) for r in starts[0] for c in starts[1]]
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []

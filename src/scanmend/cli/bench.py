@@ -43,7 +43,7 @@ def bench(model: str | None, scans: int, repeats: int, forget: bool, as_json: bo
     quickest of those whose results are as good, for this model, processor and these versions.
     SCANMEND_RUNTIME=NAME overrides it.
     """
-    from ..engine import choice, measure
+    from ..engine import choice, measure, processor
 
     path = scanmend.models.load(model).path
     with bar(f"{path.name}: runtimes") as progress:
@@ -51,7 +51,7 @@ def bench(model: str | None, scans: int, repeats: int, forget: bool, as_json: bo
     best = measure.best(measured, scans)
     file = None if forget else choice.remember(path, best.name)
     if as_json:
-        found = {"model": str(path), "processor": choice.processor(), "best": best.name}
+        found = {"model": str(path), "processor": processor(), "best": best.name}
         runtimes = [_finite(m, scans) for m in measured]
         click.echo(
             json.dumps({**found, "remembered": file and str(file), "runtimes": runtimes}, indent=2)

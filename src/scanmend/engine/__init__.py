@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from ..errors import ModelError
 from .choice import chosen
-from .runtimes import DEFAULT, RUNTIMES, cores, quantised
+from .machine import cores, processor
+from .runtimes import DEFAULT, RUNTIMES, quantised
 
-__all__ = ["DEFAULT", "RUNTIMES", "Network", "cores", "quantised"]
+__all__ = ["DEFAULT", "RUNTIMES", "Network", "cores", "processor", "quantised"]
 
 NEEDED = ("name", "factors", "quantity", "pixel_nm", "multiple", "flow_noise")
 """What the card of a model such as the shipped ones must say for it to be run: a network of three

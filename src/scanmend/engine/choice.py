@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
-import platform
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +12,8 @@ import platformdirs
 
 from ..errors import ModelError
 from ..io.write import whole
-from .runtimes import DEFAULT, RUNTIMES, OnnxRuntime, cores, quantised
+from .machine import abilities, cores, processor
+from .runtimes import DEFAULT, RUNTIMES, OnnxRuntime, quantised
 
 VARIABLE = "SCANMEND_RUNTIME"
 """Environment variable that names a runtime, whatever was measured."""
@@ -83,23 +82,7 @@ def _circumstances(path: Path) -> dict[str, object]:
     files = [file for file in (path, quantised(path)) if file.is_file()]
     return {
         "sha256": [hashlib.sha256(file.read_bytes()).hexdigest() for file in files],
-        "processor": processor(),
+        "processor": f"{processor()}, {abilities()}",
         "cores": cores(),
         "versions": sorted({version for r in RUNTIMES.values() if (version := r.version())}),
     }
-
-
-@functools.cache
-def processor() -> str:
-    """Its name and what it can do, as the system says."""
-    told = Path("/proc/cpuinfo")
-    if told.exists():
-        lines = told.read_text().partition("\n\n")[0].splitlines()
-        cells = (line.partition(":") for line in lines)
-        pairs = {key.strip(): value.strip() for key, _, value in cells}
-        # Behind one name clouds have many processors: the flags tell them apart.
-        kept = [
-            pairs[key] for key in ("model name", "CPU part", "flags", "Features") if key in pairs
-        ]
-        return " ".join(kept)
-    return f"{platform.processor()} {platform.machine()}"

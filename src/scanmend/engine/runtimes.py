@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
-import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,17 +14,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ..errors import ModelError
+from .machine import cores
 
 Inputs = dict[str, NDArray[np.float32]]
 """What a graph is given, by name."""
-
-
-def cores() -> int:
-    """How many cores this process may use, as Linux says and OMP_NUM_THREADS, if that is set."""
-    affine = hasattr(os, "sched_getaffinity")
-    there = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
-    wished = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(wished), there) if wished.isdecimal() and int(wished) else there
 
 
 def quantised(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__, distribute
-from ..engine import cores
+from ..engine import cores, processor
 from ..errors import ModelError, RecipeError
 from ..shards.file import canonical
 from . import results
@@ -200,7 +199,7 @@ class Evaluation:
         seconds, repeats = _least(lambda: candidate.restore(one))
         call = _least(partial(candidate.call, one.images[0]))[0] if candidate.calls else None
         threads = cores() if candidate.calls else 1
-        machine = _processor()
+        machine = processor()
         timing = Timing(seconds, call, candidate.calls, repeats, "cpu", threads, machine)
         key = item.key._replace(on=SPEED)
         return Part(key, candidate.about(), timing=timing)
@@ -311,12 +310,3 @@ def _must_be_same(item: _Item, there: Mapping[Key, Part], folder: Path) -> None:
             f"{folder} holds results of another {item.key.title}: give this one another name "
             "(NAME=...), or name another folder"
         )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor() or platform.machine())

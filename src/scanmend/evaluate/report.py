@@ -218,7 +218,8 @@ def _images(of: Estimates, task: str, on: str) -> Picture | None:
     against = "clean image" if true else "image on the right"
     levels = "clean image" if true else "degraded image"
     caption = f"{DOING[task]}: the first images of {of_set}. {_LEVELS.format(levels, against)}"
-    pitches = dict(zip(rows, first["pixel_nm"].tolist(), strict=False))
+    known = first.get("pixel_nm")  # an evaluation of an older version has none
+    pitches = None if known is None else dict(zip(rows, known.tolist(), strict=False))
     figure = compared(rows, pitches, levels="clean" if true else DEGRADED)
     alt = f"{len(rows)} images side by side: {', '.join(next(iter(rows.values())))}."
     return Picture(f"images-{task}-{on}", caption, alt, figure)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .. import curves, models
+from ..engine import processor
 from ..io.write import whole
 from .export import export
 from .loop import train as train_network
@@ -34,8 +35,13 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
     if rank() > 0:
         return {}
     figures = settings.lesson.validate(net.cpu())
-    took = {"iterations": progress.iteration, "training_s": round(progress.seconds)}
-    facts = {**took, "samples": progress.iteration * settings.batch, "validation": figures}
+    facts: dict[str, Any] = {
+        "iterations": progress.iteration,
+        "samples": progress.iteration * settings.batch,
+        "training_s": round(progress.seconds),
+        "machine": _machine(),
+        "validation": figures,
+    }
     if settings.start:
         began = models.load(settings.start)
         facts["started_from"] = {"name": began.name, "sha256": began.sha256}
@@ -56,6 +62,13 @@ def find_rate(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
         return {}
     plot = _drawn(curves.rate_range(folder / "rates.jsonl", best), folder / "rates.png")
     return {"learning_rate": float(f"{best:.2g}"), "plot": str(plot)}
+
+
+def _machine() -> str:
+    """What it was trained on at last."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{processor()}, {torch.get_num_threads()} threads"
 
 
 def _drawn(figure: Any, path: Path) -> Path:
