@@ -166,12 +166,13 @@ def cost(of: Sequence[Contender]) -> list[dict[str, Any]]:
         model = scanmend.models.load(one.path)
         card, recipe = model.card, model.card.get("recipe", {})
         taken = card.get("training_s")
+        mix = recipe.get("mixed", {}).get("mix", {})
         found.append(
             {
                 "contender": one.title,
                 "parameters": card.get("parameters"),
                 "samples": card.get("samples"),
-                "crop_px": recipe.get("paired", {}).get("crop"),
+                "crop_px": recipe.get("paired", mix).get("crop", mix.get("side")),
                 "minutes": None if taken is None else taken / 60,
                 "machine": card.get("machine"),
                 "history": card.get("history"),
