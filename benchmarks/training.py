@@ -1,6 +1,6 @@
 """How many samples a second each network of the papers learns from: plainly, and as we train it.
 
-Run: python benchmarks/training.py [--seconds S] [--compile]        (nothing else should run)
+Run: python benchmarks/training.py [NAME ...] [--seconds S] [--compile]   (nothing else should run)
 
 "plain" is PyTorch as its tutorials have it: weights in the usual order of memory, AdamW weight by
 weight, an average kept weight by weight. "ours" is `scanmend.train`: channels last, one fused
@@ -78,6 +78,7 @@ def shared(processes: int, folder: Path, text: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=NAMES, help="settings")
     parser.add_argument("--seconds", type=float, default=12, help="for each figure")
     parser.add_argument("--compile", action="store_true", help="the third column as well")
     options = parser.parse_args()
@@ -88,7 +89,7 @@ def main() -> None:
     )
     print(f"PyTorch {torch.__version__}, {where}, batches of {BATCH}, samples made beforehand.\n")
     rows = []
-    for name in NAMES:
+    for name in options.names:
         settings = replace(load(name), batch=BATCH)
         learner, step = ours(settings)
         batch = list(next(learner.batches(0, 1)))

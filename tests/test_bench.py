@@ -96,3 +96,14 @@ def test_what_is_shown_fits_the_network():
     shown = measure.shown(network, 128)
     assert shown["image"].shape == (1, 3, 128, 128)
     assert network.batch(**shown).std() > 0.01, "a network that has nothing to do proves nothing"
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError("not yours"), RuntimeError("no home"), OSError("gone")]
+)
+def test_a_cache_that_cannot_be_had_stops_nobody(monkeypatch, error):
+    def folder():
+        raise error
+
+    monkeypatch.setattr(choice, "folder", folder)
+    assert choice.remembered(models.load().path) == DEFAULT

@@ -81,3 +81,25 @@ def test_a_model_that_does_not_listen_says_so(scan, tmp_path):
     deaf = exported(UNet(), tmp_path / "deaf.onnx")
     with pytest.raises(ModelError, match="tiny cannot be told of ghosts: use a model whose card"):
         scanmend.restore(scan, deaf, ghosts=True)
+
+
+@pytest.mark.parametrize(
+    ("pixel_nm", "seen_nm"),
+    [
+        ((0.19, 0.19), (0.19, 0.19)),
+        ((0.15, 0.23), (0.23 / 1.4, 0.23)),  # nearly known, but too oblong
+        ((0.1, 0.1), (0.16, 0.16)),
+        ((0.5, 0.5), (0.22, 0.22)),
+        ((0.05, 0.2), (0.16, 0.2)),
+    ],
+)
+def test_a_scan_is_shown_at_the_nearest_pitch_that_is_known(listening, scan, pixel_nm, seen_nm):
+    result = scanmend.restore(scanmend.Scan(scan.values, pixel_nm), listening)
+    assert result.provenance["model_pixel_nm"] == pytest.approx(seen_nm, rel=0.02)
+
+
+def test_a_model_that_does_not_listen_is_not_asked_to_mend(scan):
+    few = scanmend.Scan(scan.values[::2], (2 * scan.pixel_nm[0], scan.pixel_nm[1]))
+    deaf = scanmend.models.load("si001h")
+    with pytest.raises(ModelError, match="si001h cannot be told to mend: use a model whose card"):
+        scanmend.upscale(few, 2, mend=True)

@@ -30,8 +30,9 @@ from scanmend.train.loop import train  # noqa: E402
 from scanmend.train.mixed import Mixed  # noqa: E402
 from scanmend.train.paired import Paired  # noqa: E402
 from scanmend.train.processes import Processes  # noqa: E402
-from scanmend.train.settings import Settings, load  # noqa: E402
+from scanmend.train.settings import Settings, load, of_model  # noqa: E402
 
+CPU, RNG = torch.device("cpu"), np.random.default_rng(0)
 SMALL = {"widths": (8, 8), "blocks": (1, 1), "middle": 1}
 MIXED = Settings(
     "tiny",
@@ -454,3 +455,44 @@ def test_weights_come_back_from_a_model_file(tmp_path):
     path = export(net, settings, tmp_path / "one.onnx")
     learner = Learner(replace(MIXED, start=str(path)), Processes(0, 1, torch.device("cpu")))
     assert same(learner.net, net)
+
+
+def test_weights_come_back_of_every_network(tmp_path):
+    """Also those of the papers': nothing is folded into anything else."""
+    for name in ("small-noattn", "autoencoder-small", "sbsr", "swift"):
+        method = generate.Regression()
+        settings = replace(PAIRED, lesson=Paired(name, method, crop=16, validation=2, steps=1))
+        net = settings.lesson.network()
+        path = export(net, settings, tmp_path / f"{name}.onnx")
+        begun = Learner(replace(settings, seed=1, start=str(path)), Processes(0, 1, CPU))
+        assert same(begun.net, net), name
+
+
+def test_where_it_began_is_what_it_began_with(tmp_path, capsys):
+    """Whatever becomes of that file later; and it is never written over."""
+    first = export(MIXED.lesson.network(), MIXED, tmp_path / "tiny.onnx")
+    sha256 = models.load(first).sha256
+    begin = replace(MIXED, name="next", start=str(first), iterations=2)
+    run.train(begin, tmp_path / "run", workers=0)
+    first.unlink()
+    made = run.train(replace(begin, iterations=4), tmp_path / "run", workers=0)["model"]
+    assert models.load(made).card["started_from"] == {"name": "tiny", "sha256": sha256}
+    export(MIXED.lesson.network(), MIXED, first)
+    with pytest.raises(TrainingError, match="tiny.onnx is the model to begin with: choose another"):
+        run.train(replace(MIXED, start=str(first)), tmp_path, workers=0)
+
+
+def test_scans_of_ones_own_that_are_too_small_are_refused(tmp_path):
+    scanmend.write(clean.Surface("si001h").piece("train", 36, RNG).scan, tmp_path / "small.nc")
+    small = replace(MIXED, lesson=replace(MIXED.lesson, source=str(tmp_path)))
+    with pytest.raises(RecipeError, match="small.nc has 36x36 pixels, but .* needs 40x40"):
+        train(small, tmp_path / "run", workers=0)
+
+
+def test_what_belonged_to_other_scans_is_forgotten(tmp_path):
+    lesson = replace(PAIRED.lesson, width_nm=50.0, unit="m")
+    path = export(lesson.network(), replace(PAIRED, lesson=lesson), tmp_path / "one.onnx")
+    assert of_model(path).lesson.width_nm == 50
+    assert of_model(path, {"source": "elsewhere"}).lesson == replace(
+        lesson, source="elsewhere", width_nm=0.0, unit=""
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
-from ..errors import ModelError
+from ..errors import ModelError, WriteError
 from ..io.write import whole
 from .machine import abilities, cores, processor
 from .runtimes import DEFAULT, RUNTIMES, OnnxRuntime, quantised
@@ -43,13 +43,14 @@ def remembered(path: Path) -> str:
     Known is only what was measured with the same model file, processor, number of cores and
     versions of what is installed.
     """
-    if not folder().is_dir():
-        return DEFAULT
     try:
+        if not folder().is_dir():
+            return DEFAULT
         name = json.loads(_file(path).read_bytes())["runtime"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
+        # Whatever is wrong with a cache, or with who has none, the model can be run all the same.
         return DEFAULT
-    return name if name in RUNTIMES else DEFAULT
+    return name if isinstance(name, str) and name in RUNTIMES else DEFAULT
 
 
 def remember(path: Path, runtime: str) -> Path:
@@ -58,7 +59,10 @@ def remember(path: Path, runtime: str) -> Path:
     Raises:
         WriteError: The user's cache folder cannot be written to.
     """
-    file = _file(path)
+    try:
+        file = _file(path)
+    except RuntimeError as error:  # nobody's home
+        raise WriteError(f"there is no cache folder to remember it in: {error}") from None
     with suppress(OSError):  # what is wrong with the folder is said by `whole`
         file.parent.mkdir(parents=True, exist_ok=True)
     with whole(file, overwrite=True) as unfinished:

@@ -141,8 +141,11 @@ def report(start: float) -> None:
 def shown(network: Network, side: int) -> dict[str, Any]:
     """What the network is shown: a lattice, steps and noise, side x side, the same each time.
 
+    Or a little larger, where the network demands it.
+
     The keyword arguments of `Network.batch`, for the posterior mean, or half-way of a method.
     """
+    side = -(-side // network.card["multiple"]) * network.card["multiple"]
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:side, :side] * (2 * np.pi / 8)
     scan = np.cos(0.9 * rows + 0.3 * columns) * (1 + 0.5 * np.cos(0.2 * columns - 0.6 * rows))

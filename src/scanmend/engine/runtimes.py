@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any, ClassVar
@@ -113,9 +112,10 @@ class OpenVino(OnnxRuntime):
     @staticmethod
     def version() -> str | None:
         """As of every runtime."""
-        if importlib.util.find_spec("openvino") is None:
+        try:
+            return f"openvino {importlib.metadata.version('openvino')}"
+        except importlib.metadata.PackageNotFoundError:
             return None
-        return f"openvino {importlib.metadata.version('openvino')}"
 
     def run(self, inputs: Inputs, *, hold: bool = False) -> NDArray[np.float32]:
         """As of every runtime; a request is for one thread, so that each call has its own."""

@@ -128,6 +128,11 @@ class Shipped:
     def _model(self) -> models.Model:
         return models.load(self.source)
 
+    @property
+    def seen(self) -> dict[str, str]:
+        """Hashes of the scans it was trained on, with their names."""
+        return seen(self._model.card)
+
     def about(self) -> dict[str, Any]:
         """Its hash, and what its card says of the network."""
         card = _described(self._model, "model for scans", ("tasks", "factors"))
@@ -153,7 +158,8 @@ class Shipped:
         lines, at = kept(scan.values, factor)
         pixel_nm = (factor * scan.pixel_nm[0], scan.pixel_nm[1])
         measured = Scan(lines.astype(np.float32), pixel_nm, scan.quantity)
-        finer = upscale(measured, factor, mend=True, **how).mean.values
+        listens = "told" in self._model.card
+        finer = upscale(measured, factor, mend=listens, keep_measured=False, **how).mean.values
         # Measured lines stand elsewhere in its frame than in the image.
         moved = np.arange(rows) - (int(at[0]) - line_phase(factor))
         return finer[np.clip(moved, 0, len(finer) - 1)]
@@ -261,4 +267,5 @@ def _good(name: str) -> str:
 def _described(model: models.Model, kind: str, keys: Sequence[str]) -> dict[str, Any]:
     known = ("parameters", "method", "iterations", *keys)
     facts = {key: model.card[key] for key in known if key in model.card}
-    return {"kind": kind, "model": model.name, "sha256": model.sha256, **facts}
+    what = {"kind": kind, "model": model.name, "sha256": model.sha256}
+    return {**what, "runtime": model.network.runtime, **facts}

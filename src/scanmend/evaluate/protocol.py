@@ -18,7 +18,7 @@ from ..engine import cores, processor
 from ..errors import ModelError, RecipeError
 from ..shards.file import canonical
 from . import results
-from .candidates import Trained, Untouched
+from .candidates import Shipped, Trained, Untouched
 from .contract import Batch, Candidate
 from .distances import KINDS, LEAST, Distance, distance
 from .embed import Embedder
@@ -284,7 +284,7 @@ def _must_fit(item: _Item, restored: NDArray[np.floating], batch: Batch) -> None
 
 
 def _must_be_unseen(item: _Item, source: Source) -> None:
-    if isinstance(item.candidate, Trained) and isinstance(source, Synthetic):
+    if isinstance(item.candidate, Trained | Shipped) and isinstance(source, Synthetic):
         seen = item.candidate.seen
         for sha256, name in source.tests().items():
             if sha256 in seen:

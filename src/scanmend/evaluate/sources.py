@@ -274,8 +274,10 @@ def _cut(scan: Scan) -> Iterator[NDArray[np.float64]]:
 
 def seen(card: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of the scans that a model learnt or was chosen by, with their names, by its card."""
-    source = card.get("trained_on", {}).get("source", {})
-    return _hashes(source, "train") | _hashes(source, "validation")
+    of = card.get("trained_on", {})
+    sources = [of.get("source", {}), of.get("own", {})]
+    splits = ("train", "validation")
+    return {k: v for source in sources for on in splits for k, v in _hashes(source, on).items()}
 
 
 def _hashes(source: Mapping[str, Any], split: str) -> dict[str, str]:

@@ -19,6 +19,10 @@ REACH = 5.0
 """How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
 
 
+OBLONG = 1.4
+"""How much longer than wide the pixels may be that a model is shown."""
+
+
 def restore(
     scan: Scan,
     model: str | Path | None = None,
@@ -63,7 +67,9 @@ def restore(
         )
     _check(scan, loaded)
     levelled, _ = _levelled(scan)
-    work = resample.to_pitch(resample.fill_gaps(levelled), _pitch(levelled, loaded))
+    pitch = _pitch(levelled.pixel_nm, loaded)
+    must_not_be_huge(*(round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)))
+    work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
     job = Job(loaded, calls, draws, seed, progress)
     said = _told(loaded, work.pixel_nm, mend=True, ghosts=ghosts)
     result = _run(job, work.values, _mask(scan, work.values.shape), levelled, said)
@@ -108,6 +114,8 @@ def upscale(
         if not _finer(loaded):
             known = "restores and does not upscale: use restore, or another model"
         raise ModelError(f"{loaded.name} {known}")
+    if mend and not (loaded.network.has_method or "told" in loaded.card):
+        raise ModelError(f"{loaded.name} cannot be told to mend: use a model whose card says told")
     _check(scan, loaded, factor)
     levelled, plane = _levelled(scan)
     filled = resample.fill_gaps(levelled)
@@ -117,7 +125,8 @@ def upscale(
     keep_measured = not mend if keep_measured is None else keep_measured
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = measured * factor + phase
-    columns = resample.to_pitch(filled, (scan.pixel_nm[0], _pitch(scan, loaded)[1]))
+    pitch = _pitch((scan.pixel_nm[0] / factor, scan.pixel_nm[1]), loaded)
+    columns = resample.to_pitch(filled, (scan.pixel_nm[0], pitch[1]))
     fill = published.repeat_lines if loaded.network.has_method else resample.fill_lines
     known = fill(columns.values[measured], at, factor * rows)
     mask = np.zeros_like(known)
@@ -221,12 +230,13 @@ def _levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     return levelled, plane
 
 
-def _pitch(scan: Scan, model: Model) -> tuple[float, float]:
+def _pitch(own: tuple[float, float], model: Model) -> tuple[float, float]:
     """The pitch (rows, columns) to run at: the scan's own where the model knows it."""
     low, high = model.card["pixel_nm"]
     # A scale is seldom known better than to 10 %: a scan just outside is not worth resampling.
-    own = tuple(p if low / 1.1 <= p <= high * 1.1 else (low + high) / 2 for p in scan.pixel_nm)
-    return own[0], own[1]
+    near = [p if low / 1.1 <= p <= high * 1.1 else min(max(p, low), high) for p in own]
+    # Models learn from square pixels.
+    return max(near[0], near[1] / OBLONG), max(near[1], near[0] / OBLONG)
 
 
 def _mask(scan: Scan, shape: tuple[int, int]) -> NDArray[np.float32]:

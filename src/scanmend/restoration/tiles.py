@@ -46,17 +46,25 @@ def whole(
             out = network(padded, t)
             tell(1.0)
         else:
-            out = _tiled(network, padded, t, tell, side, -(-reach // multiple) * multiple)
+            out = _tiled(network, padded, t, tell, side, reach, multiple)
         return out[:, :rows, :columns]
 
     return call
 
 
 def _tiled(
-    network: Call, planes: Planes, t: float, tell: Callable[[float], None], side: int, margin: int
+    network: Call,
+    planes: Planes,
+    t: float,
+    tell: Callable[[float], None],
+    side: int,
+    reach: int,
+    multiple: int,
 ) -> Planes:
     _, rows, columns = planes.shape
-    step = side - 2 * margin
+    margin = -(-reach // multiple) * multiple
+    # Of whole blocks, and however far it reaches, some of a tile must be its own.
+    step = max((side - 2 * margin) // multiple, 1) * multiple
     tops, lefts = range(0, rows, step), range(0, columns, step)
     whole: Planes | None = None
     for top in tops:

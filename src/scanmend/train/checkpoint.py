@@ -28,12 +28,14 @@ class Progress:
         best: The best score of a validation so far.
         since_best: Validations since then.
         seconds: What it took, all runs together.
+        started_from: Name and hash of the model whose weights it began with, if with any.
     """
 
     iteration: int = 0
     best: float = -math.inf
     since_best: int = 0
     seconds: float = 0.0
+    started_from: dict[str, str] | None = None
 
 
 def save(

@@ -90,6 +90,8 @@ def write(
                 str(unfinished),
                 dynamo=False,
                 opset_version=17,
+                # Folded into others, weights could not be found again by their names.
+                do_constant_folding=False,
                 input_names=names,
                 output_names=[out],
                 dynamic_axes=axes,

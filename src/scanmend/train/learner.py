@@ -31,6 +31,10 @@ class Learner:
         processes: Who shares each batch.
         workers: Processes that make samples, for this one.
         compiled: Whether torch compiles the network: minutes at first, quicker then.
+        fresh: Whether it begins, with the weights of `settings.start` if that is given.
+
+    Attributes:
+        started_from: Name and hash of the model whose weights it began with; None if with none.
 
     Raises:
         TrainingError: A batch cannot be shared by that many, or the weights to begin with are of
@@ -39,7 +43,13 @@ class Learner:
     """
 
     def __init__(
-        self, settings: Settings, processes: Processes, workers: int = 0, compiled: bool = False
+        self,
+        settings: Settings,
+        processes: Processes,
+        workers: int = 0,
+        compiled: bool = False,
+        *,
+        fresh: bool = True,
     ) -> None:
         if settings.batch % processes.count:
             raise TrainingError(
@@ -49,8 +59,7 @@ class Learner:
         torch.manual_seed(settings.seed)
         self.settings, self.processes, self.workers = settings, processes, workers
         net = settings.lesson.network()
-        if settings.start:
-            _begin(net, settings.start)
+        self.started_from = _begin(net, settings.start) if settings.start and fresh else None
         self.net = placed(net, processes.device)
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), fused=True)
@@ -127,7 +136,7 @@ def precision(device: torch.device):
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
-def _begin(net: nn.Module, start: str) -> None:
+def _begin(net: nn.Module, start: str) -> dict[str, str]:
     """Gives `net` the weights of a model; what only `net` is told of stays as it is."""
     model = models.load(start)
     graph = onnx.load(model.path).graph
@@ -148,6 +157,7 @@ def _begin(net: nn.Module, start: str) -> None:
                 f"{tuple(value.shape)}"
             )
         value.copy_(torch.from_numpy(found.copy()))
+    return {"name": model.name, "sha256": model.sha256}
 
 
 class _Samples(Dataset[tuple[Tensor, ...]]):

@@ -53,10 +53,11 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     path, best = folder / "checkpoint.safetensors", folder / "best.safetensors"
     with Processes.joined(device) as processes:
-        learner = Learner(settings, processes, workers, compiled)
+        begun = path.exists()
+        learner = Learner(settings, processes, workers, compiled, fresh=not begun)
         state = (learner.net, learner.average, learner.optimiser)
-        progress = checkpoint.Progress()
-        if path.exists():
+        progress = checkpoint.Progress(started_from=learner.started_from)
+        if begun:
             progress = checkpoint.load(path, settings, *state)
         began, start, before = time.monotonic(), progress.iteration, progress.seconds
         stop = start if _hopeless(settings, progress) else settings.iterations

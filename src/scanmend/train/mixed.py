@@ -74,7 +74,19 @@ class Mixed:
         return Swift(Layout(self.widths, self.blocks, self.middle, self.stem, len(TOLD)))
 
     def sampler(self, seed: int) -> _Samples:
-        """What is known, where it was measured, the truth; and the randomness of the flow."""
+        """What is known, where it was measured, the truth; and the randomness of the flow.
+
+        Raises:
+            RecipeError: Scans of one's own are too small, or of another quantity than surfaces.
+            ReadError: There are none.
+        """
+        if own := self._own:
+            own.must_hold(self.mix.side + 2 * self.mix.margin)
+            if self.own < 1 and own.quantity is not clean.Surface(self.surface).quantity:
+                raise RecipeError(
+                    f"the scans in {self.source} hold {own.quantity.name.lower()}, and simulated "
+                    "surfaces height: set own = 1, to learn from them alone"
+                )
         return _Samples(self, seed)
 
     def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
@@ -120,13 +132,12 @@ class Mixed:
 
     def data(self) -> dict[str, Any]:
         """The surface, and names and hashes of scans of one's own."""
-        own = {"own": self._own.table()} if self._own else {}
-        return {"source": {"surface": self.surface}} | own
+        surface = {"source": {"surface": self.surface}} if self._surface else {}
+        return surface | ({"own": self._own.table()} if self._own else {})
 
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What `scanmend.restoration` asks of a model of several factors."""
-        surface = clean.Surface(self.surface)
-        sources = [surface, self._own] if self._own else [surface]
+        sources = [source for source in (self._surface, self._own) if source]
         pitches = [pitch for source in sources for pitch in source.pixel_nm]
         return {
             "quantity": sources[-1].quantity.name,
@@ -141,9 +152,13 @@ class Mixed:
             "flow_noise": self.flow_noise,
         }
 
+    @property
+    def _surface(self) -> clean.Source | None:
+        return None if self._own and self.own == 1 else clean.Surface(self.surface)
+
     @cached_property
     def _own(self) -> clean.Source | None:
-        if not self.source:
+        if not self.source or not self.own:
             return None
         return clean.source(self.source, self.split, self.width_nm, self.unit)
 

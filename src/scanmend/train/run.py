@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from .. import curves, models
+from .. import curves
 from ..engine import processor
+from ..errors import TrainingError
 from ..io.write import whole
 from .export import export
 from .loop import train as train_network
@@ -27,10 +28,16 @@ def use_threads(count: int) -> None:
 def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
     """Trains as `loop.train` does, then writes the model file, and a plot of the run.
 
+    Raises:
+        TrainingError: The model file would replace the one to begin with; or as `loop.train`.
+
     Returns:
         The files, and figures of the network in the model file; nothing, if another process
         writes them.
     """
+    target = folder / f"{settings.name}.onnx"
+    if target.exists() and Path(settings.start or "-").exists() and target.samefile(settings.start):
+        raise TrainingError(f"{target} is the model to begin with: choose another name or folder")
     net, progress = train_network(settings, folder, **how)
     if rank() > 0:
         return {}
@@ -42,10 +49,9 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
         "machine": _machine(),
         "validation": figures,
     }
-    if settings.start:
-        began = models.load(settings.start)
-        facts["started_from"] = {"name": began.name, "sha256": began.sha256}
-    model = export(net, settings, folder / f"{settings.name}.onnx", facts)
+    if progress.started_from:
+        facts["started_from"] = progress.started_from
+    model = export(net, settings, target, facts)
     shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
     plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")
     return {"model": str(model), "plot": str(plot), **figures}

@@ -121,9 +121,26 @@ def of_model(source: str | Path, changes: dict[str, Any] | None = None) -> Setti
     table = model.card.get("recipe")
     if not isinstance(table, dict):
         raise RecipeError(f"the card of {model.name} has no recipe: name the settings as well")
+    if not any(name in table for name in LESSONS):
+        raise RecipeError(
+            f"the card of {model.name} has a recipe of an older version: name the settings as well"
+        )
+    changes = changes or {}
+    # What belonged to other scans does not hold for these.
+    other = {key for of, keys in _OF.items() if of in changes for key in keys} - changes.keys()
     table = {**table, "name": f"{model.name}-tuned", **_TUNING, "start": str(source)}
-    return _settings(table, changes or {}, f"the card of {model.name}")
+    for name in LESSONS:
+        if name in table:
+            table[name] = {k: v for k, v in table[name].items() if k not in other}
+    return _settings(table, changes, f"the card of {model.name}")
 
+
+_OF = {
+    "source": ("stored", "width_nm", "unit", "split"),
+    "recipe": ("stored",),
+    "stored": ("source", "recipe"),
+}
+"""What of a recipe says more of which choice."""
 
 _TUNING = {"iterations": 1500, "learning_rate": 3e-4, "warm_up": 100, "cool_down": 0.5}
 
