@@ -146,7 +146,7 @@ def _further(of: Estimates) -> Table | None:
     notes = (
         _counted(filled),
         "PSNR, fitted: after the gain and offset that bring each image nearest to its clean one, "
-        "for what was not trained on pairs keeps the scale of the degraded image.",
+        "for the range that an image is brought to [-1, 1] by hangs on its extremes.",
         "Fine detail: power at spatial frequencies beyond a quarter of a cycle a pixel, relative "
         "to the clean image's; below 0 dB is blurred, above is noisy.",
     )
