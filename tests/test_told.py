@@ -100,6 +100,5 @@ def test_a_scan_is_shown_at_the_nearest_pitch_that_is_known(listening, scan, pix
 
 def test_a_model_that_does_not_listen_is_not_asked_to_mend(scan):
     few = scanmend.Scan(scan.values[::2], (2 * scan.pixel_nm[0], scan.pixel_nm[1]))
-    deaf = scanmend.models.load("si001h")
     with pytest.raises(ModelError, match="si001h cannot be told to mend: use a model whose card"):
         scanmend.upscale(few, 2, mend=True)
