@@ -67,7 +67,7 @@ def test_pixels_that_the_model_does_not_know_are_told(run, terrace):
     coarse = Scan(terrace.values, (0.3, 0.3))
     _, _, err = run("restore", scanmend.write(coarse, "coarse.nc"))
     assert "64 × 48 pixels in" in err
-    assert "its 0.3 nm/pixel shown as 0.19" in err
+    assert "its 0.3 nm/pixel shown as 0.22" in err
 
 
 def test_calls_draws_and_seed_reach_the_model(run, file):
