@@ -241,7 +241,7 @@ def test_scores_of_another_embedder_have_a_column_of_their_own(found):
 def test_what_further_scores_are_is_told(results, found):
     fitted = cell(found["further"], "median", "task restore", "PSNR (dB), fitted")
     assert fitted.value == pytest.approx(results.find("median").scores.psnr_dB.mean() + 1)
-    assert any("keeps the scale of the degraded image" in note for note in found["further"].notes)
+    assert any("hangs on its extremes" in note for note in found["further"].notes)
 
 
 def test_how_much_of_the_way_to_clean_images_was_closed(found):
