@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import cache
-from pathlib import Path
 
 import onnx
 import torch
@@ -17,6 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from .. import models
+from ..engine.machine import abilities
 from ..errors import TrainingError
 from .lesson import Sampler
 from .processes import Processes
@@ -132,7 +131,7 @@ def placed(net: nn.Module, device: str | torch.device) -> nn.Module:
 
 def precision(device: torch.device):
     """bfloat16 where the processor multiplies it; where it does not, it would be slower."""
-    fast = device.type == "cuda" or "avx512_bf16" in _cpu_flags()
+    fast = device.type == "cuda" or "avx512_bf16" in abilities()
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
@@ -171,9 +170,3 @@ class _Samples(Dataset[tuple[Tensor, ...]]):
 def _moved(array: Tensor, device: torch.device) -> Tensor:
     order = torch.channels_last if array.ndim == 4 else torch.preserve_format
     return array.to(device, non_blocking=True, memory_format=order)
-
-
-@cache
-def _cpu_flags() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""

@@ -36,7 +36,8 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
         writes them.
     """
     target = folder / f"{settings.name}.onnx"
-    if target.exists() and Path(settings.start or "-").exists() and target.samefile(settings.start):
+    start = Path(settings.start)
+    if target.exists() and start.exists() and target.samefile(start):
         raise TrainingError(f"{target} is the model to begin with: choose another name or folder")
     net, progress = train_network(settings, folder, **how)
     if rank() > 0:
