@@ -11,6 +11,7 @@ from scanmend.degrade.acquisition_noise import AcquisitionNoise
 from scanmend.degrade.blunt_tip import BluntTip
 from scanmend.degrade.drift import ThermalDrift
 from scanmend.degrade.feedback_lag import FeedbackLag
+from scanmend.degrade.feedback_loop import FeedbackLoop
 from scanmend.degrade.fewer_lines import FewerLines
 from scanmend.degrade.line_noise import LineNoise
 from scanmend.degrade.line_offset import LineOffset
@@ -34,6 +35,8 @@ ZERO = {
     "BluntTip": BluntTip(sigma_px=(0, 0)),
     "TipChange": TipChange(sigma_px=(0, 0), offset_of_range=(0, 0)),
     "FeedbackLag": FeedbackLag(lag_px=(0, 0)),
+    # A proportional loop that corrects the whole of an error in one cycle.
+    "FeedbackLoop": FeedbackLoop((0.05, 0.05), (0, 0), (20.0, 20.0), amplifier_nA=(0, 0)),
     "LineOffset": LineOffset(rms_pm=(0, 0)),
     "LineNoise": LineNoise(lines_per_128=(0, 0)),
     "AcquisitionNoise": AcquisitionNoise(white_pm=(0, 0), flicker_pm=(0, 0)),
@@ -117,15 +120,16 @@ def test_without_strength_nothing_changes(kind, lattice, rng):
 def test_heights_have_no_origin_and_no_scale_but_for_noise_in_pm(kind, lattice):
     """A scan 10x as tall, raised by 1 nm, is degraded 10x as tall, raised by 1 nm."""
     taller = lattice.after("taller", 10 * lattice.values + 1)
-    plain, tall = (kind()(scan, np.random.default_rng(5)).values for scan in (lattice, taller))
+    effect = FeedbackLoop(amplifier_nA=(0, 0)) if kind is FeedbackLoop else kind()
+    plain, tall = (effect(scan, np.random.default_rng(5)).values for scan in (lattice, taller))
     if kind in (AcquisitionNoise, LineOffset):
         assert tall - taller.values == pytest.approx(plain - lattice.values, abs=1e-6)
     else:
         assert tall == pytest.approx(10 * plain + 1, abs=2e-3 * float(np.ptp(tall)))
 
 
-@pytest.mark.parametrize("kind", [AcquisitionNoise, LineOffset])
-def test_noise_in_pm_needs_heights(kind, rng):
+@pytest.mark.parametrize("kind", [AcquisitionNoise, FeedbackLoop, LineOffset])
+def test_damage_in_pm_needs_heights(kind, rng):
     current = replace(noisy(), quantity=Quantity.CURRENT)
     with pytest.raises(ScanError, match="needs a height image, got one in nA; leave Acq"):
         kind()(current, rng)
@@ -135,6 +139,7 @@ def test_noise_in_pm_needs_heights(kind, rng):
     ("kind", "parameters", "words"),
     [
         (MultiTip, {"tips": (2, 3)}, r"one weight for each of its tips \(2, 3\)"),
+        (FeedbackLoop, {"integral_nm": (0.0, 0.01)}, "0.004 and 0.01 nm the loop diverges: an"),
         (MultiTip, {"weights": (0, 0, 0)}, r"not all 0, got \(0, 0, 0\)"),
         (MultiTip, {"kernel_weights": (0, 0, 0)}, "kernel_weights that are not all 0"),
         (MultiTip, {"median_px": (0, 9)}, r"windows of 1 to 15 px, got .* median_px \(0, 9\)"),

@@ -12,6 +12,7 @@ from scanmend.degrade.acquisition_noise import AcquisitionNoise, one_over_f
 from scanmend.degrade.blunt_tip import BluntTip
 from scanmend.degrade.drift import ThermalDrift
 from scanmend.degrade.feedback_lag import FeedbackLag
+from scanmend.degrade.feedback_loop import FeedbackLoop
 from scanmend.degrade.fewer_lines import FewerLines, kept_lines
 from scanmend.degrade.line_noise import LineNoise, log_normal
 from scanmend.degrade.line_offset import LineOffset
@@ -212,6 +213,26 @@ def test_feedback_follows_a_step_late_and_only_forwards(rng):
     assert (late[:, :20] == 0).all()
     expected = 1 - np.exp(-np.arange(1, 21) / 2.0)
     assert late[:, 20:] == pytest.approx(np.tile(expected, (3, 1)), abs=1e-5)
+
+
+def test_a_proportional_loop_closes_a_known_part_of_an_error_each_cycle(rng):
+    values = np.zeros((40, 40), np.float32)
+    values[:, 20:] = 0.1
+    loop = FeedbackLoop((0.01, 0.01), (0, 0), (20.0, 20.0), amplifier_nA=(0, 0))
+    traced = loop(Scan(values, (PITCH, PITCH)), rng).values
+    expected = 0.1 * (1 - (1 - 0.01 * 20) ** (8 * np.arange(1, 21)))
+    assert traced[:, 20:] == pytest.approx(np.tile(expected, (40, 1)), abs=1e-5)
+    # On the way back it is late on the other side, and settles before the next line begins.
+    assert traced[:, :20] == pytest.approx(np.zeros((40, 20)), abs=1e-4)
+
+
+def test_an_integrating_loop_overshoots_a_step(rng):
+    values = np.zeros((16, 120), np.float32)
+    values[:, 40:] = 0.1
+    loop = FeedbackLoop((0.004, 0.004), (0.0008, 0.0008), amplifier_nA=(0, 0))
+    traced = loop(Scan(values, (PITCH, PITCH)), rng).values[:, 40:]
+    assert (traced.max(axis=1) > 0.11).all()
+    assert traced[:, -1] == pytest.approx(0.1, abs=2e-3)
 
 
 def test_line_offsets_move_whole_lines(rng):

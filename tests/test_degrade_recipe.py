@@ -26,7 +26,7 @@ from scanmend.degrade.tip_change import TipChange
 from scanmend.errors import RecipeError, ScanError
 from scanmend.scan import Scan
 
-PRESETS = ("paper", "realistic", "sbsr-paper", "sbsr-code")
+PRESETS = ("paper", "realistic", "microscope", "sbsr-paper", "sbsr-code")
 PIXEL_NM = 100 / 512  # the source's scans: 512 pixels, 100 nm
 
 
@@ -225,7 +225,7 @@ def test_what_is_wrong_with_a_table_is_said():
     with pytest.raises(RecipeError, match=r"recipe unnamed has no \[\[step\]\]s; it needs a list"):
         load({})
     with pytest.raises(
-        RecipeError, match="no recipe is called 'papre'; there are paper, realistic"
+        RecipeError, match="no recipe is called 'papre'; there are microscope, paper, realistic"
     ):
         preset("papre")
 

@@ -77,7 +77,7 @@ def picometres(scan: Scan) -> float:
     """
     if scan.quantity is not Quantity.HEIGHT:
         raise ScanError(
-            f"noise in pm needs a height image, got one in {scan.quantity.value}; "
-            "leave AcquisitionNoise and LineOffset out of the recipe"
+            f"damage in pm needs a height image, got one in {scan.quantity.value}; "
+            "leave AcquisitionNoise, FeedbackLoop and LineOffset out of the recipe"
         )
     return 1e-3

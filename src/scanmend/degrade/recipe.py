@@ -19,6 +19,7 @@ from .base import Degradation, Fraction, height_range
 from .blunt_tip import BluntTip
 from .drift import ThermalDrift
 from .feedback_lag import FeedbackLag
+from .feedback_loop import FeedbackLoop
 from .fewer_lines import FewerLines
 from .line_noise import LineNoise
 from .line_offset import LineOffset
@@ -38,6 +39,7 @@ KINDS: dict[str, type] = {
         BluntTip,
         TipChange,
         FeedbackLag,
+        FeedbackLoop,
         LineOffset,
         LineNoise,
         AcquisitionNoise,
