@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,9 @@ def bench(model: str | None, scans: int, repeats: int, forget: bool, as_json: bo
 
 
 def _finite(measured: Measured, scans: int) -> dict[str, object]:
-    """A runtime as JSON, which knows no infinity: what is not known is null."""
+    """A runtime as JSON, which knows neither infinity nor NaN: what is not known is null."""
     facts = asdict(measured) | {"total_s": measured.total_s(scans), "accurate": measured.accurate}
-    return {key: None if value == float("inf") else value for key, value in facts.items()}
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in facts.items()
+    }

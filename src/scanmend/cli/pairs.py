@@ -88,7 +88,7 @@ def pairs(
 
     Of clean scans of one surface, a folder or files, split by image before anything is cut from
     them; split already if the folder has folders train, validation and test. Or of a surface that
-    is simulated: si001h. Pairs that are there already are not made again.
+    is simulated: si001h or surface. Pairs that are there already are not made again.
     """
     from ..degrade import recipe as recipes
     from ..pairs import clean, sets

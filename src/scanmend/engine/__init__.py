@@ -59,6 +59,12 @@ class Network:
         """Whether it is run as a method of `generate` says, not as the shipped models are."""
         return "method" in self.card
 
+    @property
+    def silence(self) -> NDArray[np.float32] | None:
+        """Zero for all that it can be told besides the time; None if it listens to nothing."""
+        names = self.card.get("told")
+        return np.zeros(len(names), np.float32) if names else None
+
     def __call__(
         self, image: NDArray[np.float32], t: float, *, told: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:

@@ -154,8 +154,8 @@ def shown(network: Network, side: int) -> dict[str, Any]:
     planes = np.repeat(scan[None].astype(np.float32), network.channels, axis=0)
     if not network.has_method:
         planes[-1] = 1
-    told = np.zeros(len(names), np.float32) if (names := network.card.get("told")) else None
-    return {"image": planes[None], "t": 0.5 if network.has_method else 0.0, "told": told}
+    t = 0.5 if network.has_method else 0.0
+    return {"image": planes[None], "t": t, "told": network.silence}
 
 
 def _seconds(network: Network, given: dict[str, Any], repeats: int) -> Iterator[float]:

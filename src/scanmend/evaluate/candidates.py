@@ -144,9 +144,8 @@ class Shipped:
 
     def call(self, image: Images) -> None:
         """Calls the network once, for `image` (rows, columns): to see how long that takes."""
-        told = np.zeros(len(self._model.card.get("told", ())), np.float32)
-        planes = np.stack([image, image, np.ones_like(image)])
-        self._model.network(planes, 0.0, told=told if told.size else None)
+        network = self._model.network
+        network(np.stack([image, image, np.ones_like(image)]), 0.0, told=network.silence)
 
     def _scan(self, batch: Batch, scan: Scan, number: int) -> NDArray[np.float32]:
         factor, seed = batch.factor, batch.seed + number
