@@ -77,3 +77,8 @@ class Processes:
 def rank() -> int:
     """The number of this process among those that `torchrun` began; 0 if it is alone."""
     return int(os.environ.get("RANK", "0"))
+
+
+def count() -> int:
+    """How many processes `torchrun` began; 1 if this one is alone."""
+    return int(os.environ.get("WORLD_SIZE", "1"))

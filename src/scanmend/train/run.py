@@ -13,7 +13,7 @@ from ..errors import TrainingError
 from ..io.write import whole
 from .export import export
 from .loop import train as train_network
-from .processes import rank
+from .processes import count, rank
 from .rate import find_rate as find
 from .settings import Settings, load, of_model
 
@@ -75,7 +75,7 @@ def _machine() -> str:
     """What it was trained on at last."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {count() * torch.get_num_threads()} threads"
 
 
 def _drawn(figure: Any, path: Path) -> Path:

@@ -1,0 +1,103 @@
+"""The shipped models: what each is, what its training took, and pictures of what it does.
+
+Run: python benchmarks/models.py [NAME ...] [--folder FOLDER]
+
+The pictures are the first surfaces of a seed that no training begins with: not the best ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from setting import heading, table
+from superresolution import sparse
+
+import scanmend
+from scanmend import engine, models
+from scanmend.degrade import recipe
+from scanmend.degrade.recipe import Recipe, isolated
+from scanmend.figures import beside
+from scanmend.pairs import clean
+from scanmend.scan import Acquisition, Scan
+
+FOLDER = Path(__file__).parents[1] / "docs/figures/models"
+SIDE, MARGIN, SEED, EACH = 160, 32, 20261121, 2
+
+
+def cases(model: models.Model) -> Iterator[tuple[str, Scan, Scan, Scan]]:
+    """Of each picture: its name, what was measured, what the model makes of it, and the truth."""
+    source = clean.Surface(model.card["surface"])
+    whole = recipe.preset("realistic")
+    kept = (s for s in whole.steps if type(s.effect).__name__ not in ("MultiTip", "FewerLines"))
+    damages = {"damage": Recipe("realistic, one tip", tuple(kept))}
+    if "told" in model.card:
+        damages["ghosts"] = isolated(whole, "MultiTip")
+    for n in range(EACH):
+        for name, damage in damages.items():
+            measured, truth = _pair(source, damage, n)
+            result = scanmend.restore(measured, model=model.path, ghosts=name == "ghosts")
+            yield f"{name}-{n + 1}", measured, result.mean, truth
+        few, _ = sparse(truth, 4)
+        yield f"x4-{n + 1}", few, scanmend.upscale(few, 4, model=model.path).mean, truth
+
+
+def _pair(source: clean.Surface, damage: Any, number: int) -> tuple[Scan, Scan]:
+    rng = np.random.default_rng((SEED, number))
+    piece = source.piece("train", SIDE + 2 * MARGIN, rng)
+    inside = (slice(MARGIN, MARGIN + SIDE),) * 2
+    return damage(piece.scan, rng, piece.within).crop(*inside), piece.scan.crop(*inside)
+
+
+def facts(model: models.Model) -> list[tuple[str, str]]:
+    """What the card says, for a reader."""
+    card = model.card
+    begun = card.get("started_from")
+    smaller = engine.quantised(model.path)
+    low, high = card["pixel_nm"]
+    rows = [
+        ("tasks", ", ".join(card["tasks"])),
+        ("pixels", f"{low:g} to {high:g} nm"),
+        ("is told", ", ".join(card.get("told", ())) or "nothing"),
+        ("parameters", f"{card['parameters']:,}"),
+        ("file", f"{model.path.stat().st_size / 2**20:.1f} MiB, SHA-256 `{model.sha256[:16]}…`"),
+        ("of 8 bits", f"{smaller.stat().st_size / 2**20:.1f} MiB" if smaller.exists() else "none"),
+        ("learnt from", f"`{card['surface']}`, recipe `{card['recipe_sha256'][:16]}…`"),
+        ("began with", f"{begun['name']} `{begun['sha256'][:16]}…`" if begun else "nothing"),
+    ]
+    if "samples" in card:
+        side = card["recipe"]["mixed"]["mix"]["side"]
+        rows.append(("training", f"{card['samples']:,} samples of {side}x{side} pixels"))
+        rows.append(("took", f"{card['training_s'] / 60:.0f} minutes, {card['machine']}"))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", default=models.names())
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    heading("The shipped models")
+    for name in options.names:
+        model = models.load(name)
+        print(f"## {model.name}\n")
+        table(("", ""), facts(model))
+        found: dict[str, list[str]] = {}
+        for key, value in model.card["validation"].items():
+            found.setdefault(key.split("_")[1], []).append(f"{value:.1f}")
+        head = ("simulated, not trained on; PSNR, dB", "as it comes", "mean", "after the flow")
+        table(head, ((case, *values) for case, values in found.items()))
+        for title, measured, restored, truth in cases(model):
+            taken = Acquisition(source=f"{model.name}, {title}")
+            measured = replace(measured, acquisition=taken)
+            sheet = beside({"measured": measured, "restored": restored, "truth": truth})
+            sheet.savefig(options.folder / f"{model.name}-{title}.jpg", dpi=100)
+
+
+if __name__ == "__main__":
+    main()
