@@ -46,8 +46,7 @@ def scans(folder: Path, count: int) -> list[Path]:
 
 def restored(model: models.Model, one: Sample) -> np.ndarray:
     """The posterior mean, in the model's units."""
-    planes = np.stack([one.known, one.known, one.mask])
-    return one.known + model.network(planes, 0.0, told=one.told)[0]
+    return one.known + model.network(one.shown, 0.0, told=one.told)[0]
 
 
 def scores(model: models.Model, samples: list[Sample]) -> tuple[str, str, str]:

@@ -56,11 +56,7 @@ def small(model):
 
 def answers(model, name):
     network = Network(model, name)
-    shown = [
-        (np.stack([s.known, s.known, s.mask]), t, s.told)
-        for t in (0.0, 0.5)
-        for s in samples(4, seed=1)
-    ]
+    shown = [(s.shown, t, s.told) for t in (0.0, 0.5) for s in samples(4, seed=1)]
     return np.stack([network(image, t, told=told) for image, t, told in shown])
 
 

@@ -18,12 +18,13 @@ import scanmend  # noqa: E402
 from scanmend import generate, models  # noqa: E402
 from scanmend.cli import main  # noqa: E402
 from scanmend.degrade.recipe import load as load_recipe  # noqa: E402
+from scanmend.engine import Network  # noqa: E402
 from scanmend.errors import ReadError, RecipeError, TrainingError, WriteError  # noqa: E402
 from scanmend.nets.swift import Layout, Swift  # noqa: E402
 from scanmend.objective.posterior_flow import flow_loss, mean_loss  # noqa: E402
 from scanmend.pairs import clean, sets  # noqa: E402
 from scanmend.pairs.samples import Mix  # noqa: E402
-from scanmend.train import checkpoint, loop, run  # noqa: E402
+from scanmend.train import checkpoint, loop, mixed, run  # noqa: E402
 from scanmend.train.export import export  # noqa: E402
 from scanmend.train.learner import Learner  # noqa: E402
 from scanmend.train.loop import train  # noqa: E402
@@ -372,6 +373,34 @@ def test_the_command_trains_and_writes_a_model(tmp_path, capsys):
     assert (tmp_path / "run/run.png").stat().st_size > 10_000
     assert main(["train", "nowhere"]) == 1
     assert "no settings file nowhere" in capsys.readouterr().err
+
+
+@pytest.fixture
+def few_samples(monkeypatch):
+    """Of those by which 8 bits are calibrated and judged."""
+    monkeypatch.setattr(run, "_CALIBRATED", 4)
+    monkeypatch.setattr(mixed, "_VALIDATED", 2)
+
+
+def test_the_command_writes_8_bits_too_but_only_of_models_for_scans(few_samples, tmp_path, capsys):
+    text = "iterations = 2\nbatch = 2\n[mixed]\nwidths = [8, 8]\nblocks = [1, 1]\nmiddle = 1\n"
+    path = tmp_path / "mine.toml"
+    path.write_text(text + "[mixed.mix]\nside = 32\nmargin = 4\n")
+    words = ["train", str(path), "-o", str(tmp_path / "run"), "--workers", "0", "--int8", "--json"]
+    assert main(words) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert 0 <= abs(said["int8_costs_dB"]) < 0.1
+    small = Network(tmp_path / "run/mine.onnx", "onnxruntime-int8")
+    assert small.card["precision"] == "int8"
+    assert main(["train", "fm-small", "--int8", "-o", str(tmp_path / "other")]) == 1
+    assert "fm-small is run by a method of its own, and not written in" in capsys.readouterr().err
+
+
+def test_8_bits_that_cost_too_much_are_not_kept(few_samples, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "MOST", (-1.0, -1.0))
+    found = run.train(MIXED, tmp_path, int8=True, workers=0)
+    assert found["int8"] == "none: it costs too much"
+    assert not (tmp_path / "tiny.int8.onnx").exists()
 
 
 def test_mixed_lessons_are_shared_too(tmp_path):

@@ -38,6 +38,7 @@ _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="By default the quickest.")
 @click.option("--workers", type=click.IntRange(min=0), default=1, help="Processes for samples.")
 @click.option("--threads", type=click.IntRange(min=1), help="Of the processor; all by default.")
+@click.option("--int8", is_flag=True, help="Also write a model of 8 bits, if nearly as exact.")
 @click.option("--compile", "compiled", is_flag=True, help="Minutes more at first, quicker then.")
 @json_option
 def train(
@@ -48,6 +49,7 @@ def train(
     device: str | None,
     workers: int,
     threads: int | None,
+    int8: bool,
     compiled: bool,
     as_json: bool,
     **changes: Any,
@@ -78,7 +80,7 @@ def train(
     if find_rate:
         result = run.find_rate(plan, folder, **how)
     else:
-        result = run.train(plan, folder, minutes=minutes, compiled=compiled, **how)
+        result = run.train(plan, folder, minutes=minutes, compiled=compiled, int8=int8, **how)
     if as_json:
         click.echo(json.dumps(result, indent=2))
     elif result:

@@ -87,6 +87,11 @@ class Sample:
     target: NDArray[np.float32]
     told: NDArray[np.float32]
 
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """What a network is shown of it for the posterior mean; shape (3, side, side)."""
+        return np.stack([self.known, self.known, self.mask])
+
 
 def sample(source: Source, mix: Mix, seed: int, number: int, split: str = "train") -> Sample:
     """Sample `number` of the set that `source`, `mix` and `seed` define."""

@@ -109,7 +109,7 @@ class Mixed:
         """
         device = next(net.parameters()).device
         figures: dict[str, float] = {}
-        for case, samples in self._validation.items():
+        for case, samples in self.held_out.items():
             known, mask, target = (
                 torch.from_numpy(np.stack([getattr(s, name)[None] for s in samples])).to(device)
                 for name in ("known", "mask", "target")
@@ -163,7 +163,8 @@ class Mixed:
         return clean.source(self.source, self.split, self.width_nm, self.unit)
 
     @cached_property
-    def _validation(self) -> dict[str, list[Sample]]:
+    def held_out(self) -> dict[str, list[Sample]]:
+        """Samples to validate with, by what is wrong with them, as `validate` names it."""
         plain = {"sparse_mended": 0.0, "ghosts": 0.0}
         cases = {f"x{k}": {**plain, "factors": (k,)} for k in self.mix.factors}
         if 1 in self.mix.factors and self.mix.ghosts:

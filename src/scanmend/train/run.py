@@ -8,16 +8,22 @@ from typing import Any
 import torch
 
 from .. import curves
-from ..engine import processor
+from ..engine import processor, quantised
 from ..errors import TrainingError
 from ..io.write import whole
+from ..pairs.samples import Sample
 from .export import export
 from .loop import train as train_network
+from .mixed import Mixed
 from .processes import count, rank
+from .quantise import MOST, cost, quantise
 from .rate import find_rate as find
 from .settings import Settings, load, of_model
 
 __all__ = ["find_rate", "load", "of_model", "train", "use_threads"]
+
+
+_CALIBRATED, _CALIBRATION_SEED = 64, 1
 
 
 def use_threads(count: int) -> None:
@@ -25,11 +31,18 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
+def train(settings: Settings, folder: Path, *, int8: bool = False, **how: Any) -> dict[str, Any]:
     """Trains as `loop.train` does, then writes the model file, and a plot of the run.
 
+    Args:
+        settings: What to train.
+        folder: For all that is written.
+        int8: Whether to write a model of 8 bits beside it, if that is nearly as exact.
+        how: As for `loop.train`.
+
     Raises:
-        TrainingError: The model file would replace the one to begin with; or as `loop.train`.
+        TrainingError: The model file would replace the one to begin with, or is of a kind that is
+            not written in 8 bits; or as `loop.train`.
 
     Returns:
         The files, and figures of the network in the model file; nothing, if another process
@@ -39,6 +52,12 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
     start = Path(settings.start)
     if target.exists() and start.exists() and target.samefile(start):
         raise TrainingError(f"{target} is the model to begin with: choose another name or folder")
+    lesson = settings.lesson
+    if int8 and not isinstance(lesson, Mixed):
+        raise TrainingError(
+            f"{settings.name} is run by a method of its own, and not written in 8 bits: leave out "
+            "--int8"
+        )
     net, progress = train_network(settings, folder, **how)
     if rank() > 0:
         return {}
@@ -55,7 +74,22 @@ def train(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
     model = export(net, settings, target, facts)
     shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
     plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")
-    return {"model": str(model), "plot": str(plot), **figures}
+    written = {"model": str(model), "plot": str(plot), **figures}
+    return written | (_of_8_bits(model, lesson) if int8 and isinstance(lesson, Mixed) else {})
+
+
+def _of_8_bits(path: Path, lesson: Mixed) -> dict[str, Any]:
+    """Writes the model of 8 bits beside the one at `path`, and says what it costs at most."""
+    learnt = map(lesson.sampler(_CALIBRATION_SEED), range(_CALIBRATED))
+    samples = [Sample(*(plane[0] for plane in one[:3]), told=one[3]) for one in learnt]
+    small = quantise(path, quantised(path), samples)
+    each = [cost(path, held_out) for held_out in lesson.held_out.values()]
+    dB, ssim = (max(found) for found in zip(*each, strict=True))
+    facts: dict[str, Any] = {"int8_costs_dB": round(dB, 3), "int8_costs_ssim": round(ssim, 4)}
+    if dB > MOST[0] or ssim > MOST[1]:
+        small.unlink()
+        return {"int8": "none: it costs too much", **facts}
+    return {"int8": str(small), **facts}
 
 
 def find_rate(settings: Settings, folder: Path, **how: Any) -> dict[str, Any]:
