@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from harmless import features, heights
 from numpy.typing import NDArray
-from restoration import damage, quality
+from restoration import GHOSTS, damage, quality
 from superresolution import sparse
 
 import scanmend
@@ -137,7 +137,7 @@ def mended(
                 for draw in range(draws)
                 for i, square in enumerate(squares(scan.values.shape))
             ]
-            ghosts = kind in ("MultiTip", "mixed")
+            ghosts = kind in GHOSTS
             for one in of:
                 if not one.does(1):
                     continue
