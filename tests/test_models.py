@@ -33,7 +33,8 @@ def test_a_call_knows_any_size_and_number_of_pixels():
     network = models.load().network
     multiple = network.card["multiple"]
     for shape in [(multiple, multiple), (5 * multiple, 7 * multiple)]:
-        assert network(np.zeros((3, *shape), np.float32), 0.0).shape == (2, *shape)
+        image = np.zeros((3, *shape), np.float32)
+        assert network(image, 0.0, told=network.silence).shape == (2, *shape)
 
 
 def test_what_is_no_model_is_refused(tmp_path):

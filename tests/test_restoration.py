@@ -158,7 +158,7 @@ def test_a_tip_crash_spoils_nothing_else_and_is_marked(surface):
     crashed[80:83, 40:] += 20
     plain, other = (restore(s) for s in (surface, surface.after("crash", crashed)))
     assert np.isfinite(other.spread.values).all()
-    assert other.spread.values.max() < 20
+    assert other.spread.values.max() < 40, "of the size of the crash, 20 nm"
     change = (other.mean.values - crashed) - (plain.mean.values - surface.values)
     # Without a view that is limited, it is 78 pm.
     assert np.std(change[np.r_[0:60, 103:160]]) < 0.01
@@ -204,6 +204,7 @@ def test_a_result_says_where_it_comes_from(damaged):
         "task": "restore",
         "ghosts": False,
         "model_pixel_nm": list(damaged.pixel_nm),
+        "jumps_at_line": [],
         "model": "si001h",
         "model_sha256": model.sha256,
         "runtime": f"onnxruntime {onnxruntime.__version__} fp32, CPU",

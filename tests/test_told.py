@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from model_files import UNet, exported  # noqa: E402
+from model_files import UNet, deaf, exported  # noqa: E402
 
 import scanmend  # noqa: E402
 from scanmend.errors import ModelError, RecipeError  # noqa: E402
@@ -72,15 +72,16 @@ def test_a_candidate_is_told_of_ghosts(listening, tmp_path):
     assert told.about()["ghosts"]
     with pytest.raises(RecipeError, match="median cannot be told of ghosts"):
         parse("median+ghosts")
-    deaf = exported(UNet(), tmp_path / "deaf.onnx")
+    path = exported(UNet(), tmp_path / "tiny.onnx")
     with pytest.raises(RecipeError, match="tiny cannot be told of ghosts"):
-        parse(f"{deaf}+ghosts@1")
+        parse(f"{path}+ghosts@1")
+    with pytest.raises(RecipeError, match="deaf cannot be told of ghosts"):
+        parse(f"{deaf(tmp_path / 'deaf.onnx')}+ghosts@1")
 
 
 def test_a_model_that_does_not_listen_says_so(scan, tmp_path):
-    deaf = exported(UNet(), tmp_path / "deaf.onnx")
-    with pytest.raises(ModelError, match="tiny cannot be told of ghosts: use a model whose card"):
-        scanmend.restore(scan, deaf, ghosts=True)
+    with pytest.raises(ModelError, match="deaf cannot be told of ghosts: use a model whose card"):
+        scanmend.restore(scan, deaf(tmp_path / "deaf.onnx"), ghosts=True)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_a_scan_is_shown_at_the_nearest_pitch_that_is_known(listening, scan, pix
     assert result.provenance["model_pixel_nm"] == pytest.approx(seen_nm, rel=0.02)
 
 
-def test_a_model_that_does_not_listen_is_not_asked_to_mend(scan):
+def test_a_model_that_does_not_listen_is_not_asked_to_mend(scan, tmp_path):
     few = scanmend.Scan(scan.values[::2], (2 * scan.pixel_nm[0], scan.pixel_nm[1]))
-    with pytest.raises(ModelError, match="si001h cannot be told to mend: use a model whose card"):
-        scanmend.upscale(few, 2, mend=True)
+    with pytest.raises(ModelError, match="deaf cannot be told to mend: use a model whose card"):
+        scanmend.upscale(few, 2, deaf(tmp_path / "deaf.onnx"), mend=True)

@@ -44,7 +44,7 @@ class Demo:
 def run(seed: int = 0, model: str | None = None) -> Demo:
     """Simulates 256 x 256 pixels of Si(001):H, damages them by the recipe `realistic`, restores.
 
-    The ghosts of a multiple tip are left out: the shipped models do not remove them.
+    The ghosts of a multiple tip are left out: they are removed where somebody asks for it.
     """
     rng = np.random.default_rng(seed)
     surface = silicon.surface(rng, (256, 256))

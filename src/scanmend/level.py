@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,63 @@ def plane(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     slope = np.linalg.lstsq(b.T @ b, b.T @ values[known], rcond=None)[0]
     surface = basis @ slope
     return scan.after("level plane", values - surface), surface
+
+
+def jumps(scan: Scan) -> NDArray[np.float64]:
+    """How much higher each line stands because the tip became longer or shorter, shape (rows,).
+
+    From one line to the next a surface rises here and falls there, and a step of it is as wide as
+    the tip is blunt. Where all of a line stands higher than the one before, by far more than lines
+    do otherwise, and from there on, the tip has changed. The median line stands at 0; lines that
+    were not measured stand as those before them.
+
+    Returns:
+        The offsets, in the scan's unit; the same for a tilted scan, in proportion for a taller one.
+
+    References:
+        Nečas and Klapetek, Cent. Eur. J. Phys. 10, 181 (2012) (Gwyddion: rows aligned by the median
+        of differences)
+    """
+    # Of any two lines of which more than half was measured, some pixels can be compared.
+    lines = np.flatnonzero(np.isfinite(scan.values).mean(axis=1) > 0.5)
+    known, offsets = scan.values[lines], np.zeros(len(scan.values))
+    if len(lines) <= _FEWEST:
+        return offsets
+    rises = np.diff(known, axis=0)
+    holes = np.isnan(rises)
+    # Twice as quick as the other, which is needed seldom.
+    median = np.nanmedian if holes.any() else np.median
+    rise = median(rises, axis=1).astype(np.float64)
+    tilt = np.median(rise)
+    rise = rise - tilt
+    usual = 1.4826 * np.median(np.abs(rise))
+    about = np.abs(rises - tilt - rise[:, None]) < _NEARLY * np.abs(rise)[:, None]
+    along = about.mean(axis=1, where=~holes)
+    beside = np.lib.stride_tricks.sliding_window_view(np.pad(rise, 1), 3)[:, ::2]
+    sudden = (beside * np.sign(rise)[:, None]).max(axis=1) < _BESIDE * np.abs(rise)
+    for k in np.flatnonzero((np.abs(rise) > _UNUSUAL * usual) & (along > _ALONG) & sudden):
+        # Disturbed lines rise and fall again; where a tip has changed, lines stay.
+        above, below = known[max(k + 1 - _STAY, 0) : k + 1], known[k + 1 : k + 1 + _STAY]
+        stay = min(_agree(above, below, rise[k], tilt), _agree(below, above, -rise[k], -tilt))
+        if stay >= _STAY - 1:
+            offsets[lines[k + 1]] = rise[k]
+    offsets = np.cumsum(offsets)
+    return offsets - np.median(offsets)
+
+
+_FEWEST = 8  # pairs of lines, that something may be usual among them
+_UNUSUAL = 8.0  # standard deviations of the rise of other lines
+_ALONG, _NEARLY = 0.85, 0.9  # of the pixels rise, by 0.1 to 1.9 times as much, where a line does
+_BESIDE = 0.3  # of the rise, that the lines before and after may rise the same way
+_STAY, _ABOUT = 5, 0.5  # lines before and after, of which all but one rise by 0.5 to 1.5 times
+
+
+def _agree(
+    some: NDArray[np.floating], others: NDArray[np.floating], rise: float, tilt: float
+) -> int:
+    """How many of the lines in `others` stand about `rise` above the middle of those in `some`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        rises = np.nanmedian(others - np.nanmedian(some, axis=0), axis=1)
+    rises -= tilt * (len(some) + len(others)) / 2
+    return int(np.sum(np.abs(rises - rise) < _ABOUT * abs(rise)))

@@ -106,7 +106,11 @@ def sample(source: Source, mix: Mix, seed: int, number: int, split: str = "train
 
     damaged = _damaged(clean, within, mix, ghosts, rng) if mend else clean
     crop = (slice(mix.margin, mix.margin + mix.side),) * 2
-    measured, plane = level.plane(damaged.crop(*crop))
+    seen = damaged.crop(*crop)
+    if factor == 1:
+        # As `restore` does before it asks a network.
+        seen = seen.after("lines aligned", seen.values - level.jumps(seen)[:, None])
+    measured, plane = level.plane(seen)
     target = clean.values[crop] - plane
     at = _measured_lines(mix, factor, rng)
     known = line_weights(mix.side, at) @ measured.values[list(at)]

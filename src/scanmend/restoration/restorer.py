@@ -66,7 +66,8 @@ def restore(
             "another model"
         )
     _check(scan, loaded)
-    levelled, _ = _levelled(scan)
+    aligned, jumped = _aligned(scan, loaded)
+    levelled, _ = _levelled(aligned)
     pitch = _pitch(levelled.pixel_nm, loaded)
     must_not_be_huge(*(round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)))
     work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
@@ -76,11 +77,12 @@ def restore(
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         added = resample.to_shape(values - work.values, scan.values.shape)
-        return scan.values + added.astype(np.float64)
+        return aligned.values + added.astype(np.float64)
 
     spread = np.maximum(resample.to_shape(result.spread, scan.values.shape), 0)
     spread[np.isnan(scan.values)] = np.nan
     task = {"task": "restore", "ghosts": ghosts, "model_pixel_nm": list(work.pixel_nm)}
+    task |= {"jumps_at_line": jumped}
     return job.restoration(scan, "restored", task, result, back, spread)
 
 
@@ -117,11 +119,12 @@ def upscale(
     if mend and not (loaded.network.has_method or "told" in loaded.card):
         raise ModelError(f"{loaded.name} cannot be told to mend: use a model whose card says told")
     _check(scan, loaded, factor)
-    levelled, plane = _levelled(scan)
+    mend |= ghosts
+    aligned, jumped = _aligned(scan, loaded) if mend else (scan, [])
+    levelled, plane = _levelled(aligned)
     filled = resample.fill_gaps(levelled)
     rows = scan.values.shape[0]
     phase = resample.line_phase(factor)
-    mend |= ghosts
     keep_measured = not mend if keep_measured is None else keep_measured
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = measured * factor + phase
@@ -155,6 +158,7 @@ def upscale(
     spread[unknown] = np.nan
     task = {"task": "upscale", "factor": factor, "mend": mend, "ghosts": ghosts}
     task |= {"keep_measured": keep_measured, "model_pixel_nm": list(pixel_nm)}
+    task |= {"jumps_at_line": jumped}
     return job.restoration(scan, f"upscaled {factor}x", task, result, back, spread)
 
 
@@ -214,6 +218,18 @@ def _check(scan: Scan, model: Model, factor: int = 1) -> None:
                 f"pixels of {pitch:.3g} nm are far outside the {low:g}-{high:g} nm that "
                 f"{model.name} was trained at: check the scan's size, or use another model"
             )
+
+
+def _aligned(scan: Scan, model: Model) -> tuple[Scan, list[int]]:
+    """The scan without jumps of the tip's length, whose reach no network has, and at which lines.
+
+    What the papers' methods do is left to them.
+    """
+    offsets = np.zeros(1) if model.network.has_method else level.jumps(scan)
+    if not offsets.any():
+        return scan, []
+    at = np.flatnonzero(np.diff(offsets)) + 1
+    return scan.after("lines aligned", scan.values - offsets[:, None]), at.tolist()
 
 
 def _levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
