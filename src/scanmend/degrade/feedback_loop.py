@@ -46,11 +46,11 @@ class FeedbackLoop:
 
     def __post_init__(self) -> None:
         # The integral needs the proportional part to be stable: all four corners count.
-        for gains in product(self.proportional_nm, self.integral_nm):
-            growth = max(Loop(self.setpoint_nA, *gains).growth(a) for a in self.decay_per_nm)
+        for p, i in product(self.proportional_nm, self.integral_nm):
+            growth = max(Loop(self.setpoint_nA, p, i).growth(a) for a in self.decay_per_nm)
             if growth > 1:
                 raise RecipeError(
-                    f"with gains of {gains[0]:.3g} and {gains[1]:.3g} nm the loop "
+                    f"with gains of {p:.3g} and {i:.3g} nm the loop "
                     f"diverges: an error grows {growth:.3g}-fold a cycle; lower the second"
                 )
 
@@ -58,10 +58,10 @@ class FeedbackLoop:
         """Draws gains, decay and noise once a scan."""
         nm = 1000 * picometres(scan)
         heights, missing = surface(scan)
-        gains = [_log_uniform(rng, gain) for gain in (self.proportional_nm, self.integral_nm)]
+        p, i = (_log_uniform(rng, gain) for gain in (self.proportional_nm, self.integral_nm))
         noise = CurrentNoise(amplifier_nA=rng.uniform(*self.amplifier_nA))
         cycles = self.cycles_per_point
-        loop = Loop(self.setpoint_nA, *gains, cycles_per_point=cycles, noise=noise)
+        loop = Loop(self.setpoint_nA, p, i, cycles_per_point=cycles, noise=noise)
         decay = rng.uniform(*self.decay_per_nm)
 
         rows, columns = heights.shape
@@ -74,7 +74,7 @@ class FeedbackLoop:
         there = np.concatenate([one.height_nm for one in traced]).reshape(-1, 2 * columns)
         values = (nm * there[:rows, :columns]).astype(np.float32)
         values[missing] = np.nan
-        return scan.after("feedback loop, Kp {:.2g} nm, Ki {:.2g} nm".format(*gains), values)
+        return scan.after(f"feedback loop, Kp {p:.2g} nm, Ki {i:.2g} nm", values)
 
 
 def _current(heights_nm: np.ndarray, decay_per_nm: float, setpoint_nA: float) -> LogCurrent:
