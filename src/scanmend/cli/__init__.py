@@ -34,6 +34,7 @@ from .options import (
     writing_options,
 )
 from .pairs import data, pairs
+from .serve import serve
 from .simulate import simulate
 from .train import train
 
@@ -191,7 +192,7 @@ def degrade(
     each(sources, task, _outputs, as_json)
 
 
-for command in (simulate, pairs, data, train, evaluate, bench):
+for command in (simulate, pairs, data, train, evaluate, bench, serve):
     commands.add_command(command)
 
 

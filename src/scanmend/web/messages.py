@@ -1,0 +1,88 @@
+"""What the interface is told and tells, as far as it is checked."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ..io import WRITERS
+
+SUFFIXES = (*(s for s in WRITERS if s != ".tiff"), ".png", ".html")
+"""Of files that a result can be saved as."""
+
+Suffix = Literal[".nc", ".gwy", ".gsf", ".tif", ".npy", ".sxm", ".png", ".html"]
+Side = Annotated[int | None, Field(ge=1, le=16384, description="Most pixels a side.")]
+
+
+class Which(BaseModel):
+    """Which image of a file; as `scanmend.read` has it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: str | None = Field(None, max_length=200, description="By default the first height.")
+    direction: Literal["forward", "backward"] | None = None
+    size_nm: str | None = Field(
+        None,
+        max_length=60,
+        pattern=r"^[0-9.eE+-]+,[0-9.eE+-]+$",
+        description="WIDTH,HEIGHT in nm, for a file that does not say it.",
+    )
+    unit: str | None = Field(
+        None, max_length=40, description="Of the values, for a file that does not say it: nm, pA."
+    )
+
+    @field_validator("size_nm")
+    @classmethod
+    def _two_lengths(cls, value: str | None) -> str | None:
+        if value is not None:
+            width, height = map(float, value.split(","))
+            if not (0 < width < 1e9 and 0 < height < 1e9):
+                raise ValueError("size_nm is WIDTH,HEIGHT, both positive")
+        return value
+
+    def reading(self) -> dict[str, object]:
+        """The arguments of `io.read`."""
+        size = None
+        if self.size_nm:
+            width, height = map(float, self.size_nm.split(","))
+            size = height, width
+        return {
+            "channel": self.channel,
+            "direction": self.direction,
+            "size_nm": size,
+            "unit": self.unit,
+        }
+
+
+class Shown(Which):
+    """Which image of a file, and how much of it."""
+
+    side: Side = None
+
+
+class Wish(Which):
+    """What is to be done to it; as `scanmend.restore` and `scanmend.upscale` have it."""
+
+    task: Literal["restore", "upscale"] = "restore"
+    factor: Literal[2, 4] = 2
+    model: str | None = Field(None, max_length=100, description="One of /api/about.")
+    calls: int | None = Field(None, ge=1, le=1000)
+    draws: int = Field(0, ge=0, le=64)
+    ghosts: bool = False
+    mend: bool = Field(False, description="Whether upscaling removes damage as well.")
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    def asked(self) -> dict[str, object]:
+        """What a job is told."""
+        names = ("task", "factor", "model", "calls", "draws", "ghosts", "mend", "seed")
+        return {name: getattr(self, name) for name in names}
+
+
+class Chosen(BaseModel):
+    """A file in one of the folders."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: str = Field(max_length=20)
+    path: str = Field(max_length=4096)

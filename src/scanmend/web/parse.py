@@ -1,0 +1,102 @@
+"""What runs in the process that reads files: a question a line in, an answer out, both in JSON.
+
+    {"path", "name", "pixels", "cpu_s", "read"}
+
+`read` is null, and the answer tells the channels; or it has the arguments of `io.read`, and behind
+the line of the answer come its "bytes" of float32. What fails is {"error", "kind"}. Plain JSON,
+because who reads a hostile file is not to be trusted with a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from .. import io
+from ..errors import ScanError, ScanmendError
+from ..scan import Scan
+
+
+def main(bytes_limit: int) -> None:
+    """Answers until the other side closes."""
+    _limit("RLIMIT_AS", bytes_limit)
+    _limit("RLIMIT_CORE", 0)
+    _limit("RLIMIT_FSIZE", 1 << 30)
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints is not to be taken for an answer
+    for line in questions:
+        asked = json.loads(line)
+        values = b""
+        try:
+            _limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
+            answer, values = _answer(asked)
+        except (ScanmendError, MemoryError) as error:
+            text = str(error) or "it does not fit into the memory that reading may take"
+            text = text.replace(str(Path(asked["path"])), asked["name"])
+            text = text.replace(Path(asked["path"]).name, asked["name"])
+            answer = {"error": " ".join(text.split()), "kind": type(error).__name__}
+        answers.write(json.dumps(answer | {"bytes": len(values)}).encode() + b"\n")
+        answers.write(values)
+        answers.flush()
+
+
+def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], memoryview | bytes]:
+    path, name = Path(asked["path"]), asked["name"]
+    file = io.open(path)
+    for channel in file.channels:
+        if channel.rows * channel.columns > asked["pixels"]:
+            raise ScanError(
+                f"{name} declares {channel.rows} x {channel.columns} pixels, and {asked['pixels']} "
+                "are allowed here: crop it first, or use the command line"
+            )
+    if asked["read"] is None:
+        channels = [
+            asdict(c) | {"quantity": c.quantity.name if c.quantity else None} for c in file.channels
+        ]
+        return {"format": file.format, "channels": channels}, b""
+    size = asked["read"].pop("size_nm")
+    scan = io.read(path, **asked["read"], size_nm=tuple(size) if size else None)
+    scan = _named(scan, path.name, name)
+    about = {
+        "shape": scan.values.shape,
+        "pixel_nm": scan.pixel_nm,
+        "quantity": scan.quantity.name,
+        "acquisition": asdict(scan.acquisition),
+        "history": scan.history,
+    }
+    values = scan.values.astype("<f4", order="C", copy=False)
+    return about, memoryview(values).cast("B")
+
+
+def _named(scan: Scan, stored: str, name: str) -> Scan:
+    """The scan as if its file had kept the name that the user knows."""
+    taken = scan.acquisition
+    if stored == name or taken.source != stored:
+        return scan
+    history = tuple(step.replace(stored, name) for step in scan.history)
+    return replace(scan, acquisition=replace(taken, source=name), history=history)
+
+
+def _limit(name: str, value: int) -> None:
+    with suppress(ImportError):  # there are no such limits on Windows; the clock still holds
+        import resource
+
+        kind = getattr(resource, name)
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(kind, (value, hard))
+
+
+def _cpu_s() -> float:
+    return sum(os.times()[:2])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,71 @@
+"""What a server may read, whom it answers, and how much it takes on."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import models
+
+SUFFIXES = (
+    *(".sxm", ".dat", ".sm4", ".nid", ".stp", ".top", ".gwy", ".gsf", ".nc", ".ibw", ".npy"),
+    *(".tif", ".tiff", ".png", ".dm3", ".dm4", ".ser", ".emi", ".emd", ".hdf5", ".h5"),
+    *("_mtrx", ".spm", ".mi", ".par", ".tf0", ".xqd", ".bcr", ".nan", ".zad"),
+)
+"""Ends of names under which files are listed and stored; what they hold, the readers decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line gives, and limits.
+
+    Attributes:
+        folders: The only ones that are listed and read.
+        host: Address to listen at.
+        port: Port to listen at.
+        token: What a client must know; needed beyond the loopback interface.
+        names: Host names of this machine by which it may be asked, besides its addresses.
+        models: Model files besides the shipped models.
+        upload_bytes: Of a file, sent or in a folder.
+        pixels: Of an image, before and after upscaling.
+        parse_s: Seconds that reading a file may take.
+        parse_bytes: Address space of the process that reads.
+        disk_bytes: Files that were sent and are kept.
+        memory_bytes: Scans and results that are kept.
+        waiting: Jobs that may wait.
+    """
+
+    folders: tuple[Path, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str | None = None
+    names: tuple[str, ...] = ()
+    models: tuple[Path, ...] = ()
+    upload_bytes: int = 256 << 20
+    pixels: int = 1 << 24
+    parse_s: float = 30.0
+    parse_bytes: int = 3 << 30
+    disk_bytes: int = 4 << 30
+    memory_bytes: int = 1 << 30
+    waiting: int = 50
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can ask."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def known_models(self) -> dict[str, Path | str]:
+        """What `models.load` takes, by the names that clients use, the default first."""
+        shipped = sorted(models.names(), key=lambda name: name != models.DEFAULT)
+        return {name: name for name in shipped} | {path.stem: path for path in self.models}
+
+
+def is_scan(name: str) -> bool:
+    """Whether a file of this name may hold a scan."""
+    return name.lower().endswith(SUFFIXES)
