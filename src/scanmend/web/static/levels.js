@@ -123,9 +123,12 @@ export function subtractLines({ values, rows, columns }) {
   return out;
 }
 
-/** Levels [low, high] that a few spikes do not set: the 0.5th and 99.5th percentile of any image. */
-export function limits(...images) {
-  const ends = images.map((values) => percentiles(sample(values), [0.5, 99.5]));
+/** Percentiles that a few spikes do not set. */
+export const FEW = [0.5, 99.5];
+
+/** Levels [low, high]: the lowest and the highest of two percentiles of any image. */
+export function levelsOf(shares, ...images) {
+  const ends = images.map((values) => percentiles(sample(values), shares));
   const known = ends.filter(([low]) => low === low);
   if (!known.length) return [0, 1];
   const low = Math.min(...known.map((e) => e[0]));

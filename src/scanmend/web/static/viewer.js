@@ -22,6 +22,16 @@ export class Picture {
     paint(this.pixels, values, low, high, colours);
     this.context.putImageData(this.pixels, 0, 0);
   }
+
+  /** Shows one colour [red, green, blue] by the opacity, 0 to 255, of every pixel. */
+  mark(opacity, colour) {
+    const { data } = this.pixels;
+    for (let i = 0; i < data.length / 4; i++) {
+      data.set(colour, 4 * i);
+      data[4 * i + 3] = opacity(i);
+    }
+    this.context.putImageData(this.pixels, 0, 0);
+  }
 }
 
 export class Viewer {
