@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
+import socket
 import threading
 import webbrowser
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import click
 
 from ..errors import WorkError
+from .batch import why
 
 _MISSING = 'the application needs a few more packages: pip install "scanmend[web]"'
 
@@ -20,7 +22,7 @@ _MISSING = 'the application needs a few more packages: pip install "scanmend[web
     "folders", nargs=-1, type=click.Path(path_type=Path), required=False, metavar="[FOLDER]..."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8765, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True)
 @click.option(
     "--name",
     "names",
@@ -63,19 +65,28 @@ def serve(
         from ..web import app, settings
     except ImportError:
         raise WorkError(_MISSING) from None
-    chosen = settings.Settings(
-        folders=folders, host=host, port=port, token=token, names=names, models=models
-    )
-    if not (chosen.is_local or token):
-        token = secrets.token_urlsafe(24)
-        chosen = dataclasses.replace(chosen, token=token)
-    application = app.create(chosen)
-    at = f"[{host}]" if ":" in host else host
-    address = f"http://{at}:{port}/" + (f"?token={token}" if token else "")
-    click.echo(address)
-    server = uvicorn.Server(
-        uvicorn.Config(application, host, port, log_level="warning", ws="none", server_header=False)
-    )
-    if not no_browser:
-        threading.Timer(1.0, webbrowser.open, (address,)).start()
-    server.run()
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise WorkError(f"{host}, port {port}: {why(error)}; choose another --port") from None
+    with listening:
+        port = listening.getsockname()[1]
+        chosen = settings.Settings(folders, host, port, token, names, models)
+        if not (chosen.is_local or token):
+            chosen = dataclasses.replace(chosen, token=secrets.token_urlsafe(24))
+        application = app.create(chosen)
+        at = f"[{host}]" if ":" in host else host
+        address = f"http://{at}:{port}/" + (f"?token={chosen.token}" if chosen.token else "")
+        click.echo(address)
+        if not no_browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        how = uvicorn.Config(
+            application,
+            log_level="warning",
+            ws="none",
+            server_header=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=2,  # whoever listens to events would never leave
+        )
+        uvicorn.Server(how).run(sockets=[listening])

@@ -81,7 +81,7 @@ def verdict(result: Restoration, model: Model) -> Verdict:
         notes.append("the pixels are far from square, and models learn from square ones")
     if card.get("surface"):
         notes.append(
-            f"{model.name} learned from {card['surface']}: elsewhere its spread is a guess"
+            f"the model learned from {card['surface']}: elsewhere its spread is a guess"
         )
     if missing:
         notes.append(f"{missing:.1%} of the pixels were not measured, and stay so")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from .. import __version__, io, models
 from ..errors import ModelError, ReadError, ScanError
-from . import answers
+from . import answers, reference
 from .files import File, Files
 from .folders import Folders
 from .jobs import Full, Job, Jobs, NotDone, scans_of
@@ -49,6 +49,7 @@ class Parts:
     def start(self) -> None:
         """Begins what takes time, so that the first file does not wait for it."""
         self.reader.start()
+        self.jobs.start()
 
     def close(self) -> None:
         """Ends everything, and removes what was stored."""
@@ -98,6 +99,12 @@ def status(error: Exception) -> int:
     """The HTTP status of one of our errors."""
     known = {Gone: 404, Full: 429, NotDone: 409}
     return known.get(type(error), 422)
+
+
+@router.get("", include_in_schema=False)
+def index(request: Request) -> HTMLResponse:
+    """All of this on one page."""
+    return HTMLResponse(reference.page(request.app.openapi()))
 
 
 @router.get("/about")

@@ -143,7 +143,10 @@ def _counted(receive: Receive, most: int) -> Receive:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_raw(_HEADERS.items())]
+            own = [*message.get("headers", ()), *_raw(_HEADERS.items())]
+            if not any(key == b"cache-control" for key, _ in own):
+                own.append((b"cache-control", b"no-cache"))  # a page is as new as its server
+            message["headers"] = own
         await send(message)
 
     return sending

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
 from .. import models
 from ..errors import ScanmendError, WorkError
 from ..restoration import restore, upscale
 from ..restoration.verdict import verdict
-from ..scan import Restoration, Scan
+from ..scan import Quantity, Restoration, Scan
 from .settings import Settings
 from .shelf import Gone, Shelf
 
@@ -100,6 +102,9 @@ class Jobs:
         self._results: Shelf[Restoration] = Shelf(settings.memory_bytes)
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="restorations", daemon=True)
+
+    def start(self) -> None:
+        """Begins to work."""
         self._thread.start()
 
     def close(self) -> None:
@@ -172,6 +177,7 @@ class Jobs:
         return result
 
     def _work(self) -> None:
+        self._warm_up()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closing)
@@ -193,6 +199,14 @@ class Jobs:
             with self._changed:
                 job.state, job.ended = state, time.monotonic()
                 self._changed.notify_all()
+
+    def _warm_up(self) -> None:
+        """Has everything loaded that a restoration needs, before somebody waits for one."""
+        default = next(iter(self._models.values()))
+        card = models.load(default).card
+        ripples = np.sin(np.arange(64 * 64)).reshape(64, 64).astype(np.float32)
+        pitch = float(np.mean(card["pixel_nm"]))
+        restore(Scan(ripples, (pitch, pitch), Quantity[card["quantity"]]), default)
 
     def _run(self, job: Job) -> None:
         def progress(done: float) -> None:

@@ -46,7 +46,7 @@ def main(bytes_limit: int) -> None:
         answers.flush()
 
 
-def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], memoryview | bytes]:
+def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     path, name = Path(asked["path"]), asked["name"]
     file = io.open(path)
     for channel in file.channels:
@@ -70,8 +70,7 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], memoryview | bytes]:
         "acquisition": asdict(scan.acquisition),
         "history": scan.history,
     }
-    values = scan.values.astype("<f4", order="C", copy=False)
-    return about, memoryview(values).cast("B")
+    return about, scan.values.astype("<f4", copy=False).tobytes()
 
 
 def _named(scan: Scan, stored: str, name: str) -> Scan:

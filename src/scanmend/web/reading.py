@@ -68,7 +68,7 @@ class Reader:
 
     def _ask(
         self, path: Path, name: str, which: dict[str, Any] | None
-    ) -> tuple[dict[str, Any], bytearray]:
+    ) -> tuple[dict[str, Any], bytes]:
         limits = self._settings
         question = {"path": str(path), "name": name, "read": which}
         question |= {"pixels": limits.pixels, "cpu_s": limits.parse_s}
@@ -84,8 +84,8 @@ class Reader:
                 answer = json.loads(process.stdout.readline())
                 if answer["bytes"] > 4 * limits.pixels:
                     raise ValueError("more than was asked for")
-                values = bytearray(answer["bytes"])
-                if process.stdout.readinto(values) != len(values):
+                values = process.stdout.read(answer["bytes"])
+                if len(values) != answer["bytes"]:
                     raise EOFError
             except (OSError, EOFError, ValueError) as error:
                 self._end()
