@@ -68,6 +68,9 @@ export function controls(stage) {
 }
 
 function present(stage, scans, verdict) {
+  for (const id of ["below", "levels"]) find(id).hidden = !scans.size;
+  find("empty").hidden = scans.size > 0;
+  if (!scans.size) return stage.clear();
   const names = [...scans.keys()].filter((name) => name !== "measured");
   const [measured, restored] = [scans.get("measured"), scans.get("restored")];
   if (restored?.values.length === measured.values.length) names.splice(1, 0, "removed");
@@ -77,8 +80,6 @@ function present(stage, scans, verdict) {
   stage.chosen = null;
   const relief = verdict?.relief ?? (stage.limits ? stage.limits[1] - stage.limits[0] : 1);
   stage.threshold = DOUBTFUL * relief;
-  for (const id of ["below", "levels"]) find(id).hidden = false;
-  find("empty").hidden = true;
   stage.show(scans);
 }
 
@@ -91,6 +92,7 @@ function titles(stage) {
   const of = domain === "fourier" ? ", log power" : "";
   find("panes").dataset.layout = layout;
   find("rightPane").hidden = layout === "slider";
+  find("rightTitle").hidden = find("leftTitle").hidden = !stage.scans.size;
   find("rightTitle").textContent = both ? right + of : "not restored yet";
   find("leftTitle").textContent = layout === "slider" && both ? `measured${of} | ${right}${of}` : `measured${of}`;
   find("divider").hidden = layout !== "slider" || !both;

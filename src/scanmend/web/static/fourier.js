@@ -129,11 +129,11 @@ export function power(scan) {
   return out;
 }
 
-/** The logarithm (base 10) of the power as an image over 1/nm, for a viewer. */
+/** The logarithm (base 10) of the power as an image over nm⁻¹, for a viewer. */
 export function spectrum(scan) {
   const values = Float32Array.from(power(scan), (p) => Math.log10(Math.max(p, 1e-30)));
   const [height, width] = sizeOf(scan);
   const origin = [-((scan.rows >> 1) + 0.5) / height, -((scan.columns >> 1) + 0.5) / width];
-  const about = { origin, along: "1/nm", quantity: "power", unit: `log ${scan.unit}²` };
+  const about = { origin, along: "nm⁻¹", quantity: "power", unit: `log₁₀ ${scan.unit}²` };
   return scanOf(values, scan.rows, scan.columns, [1 / height, 1 / width], about);
 }

@@ -3,7 +3,7 @@
 /** Every page there is: another is one line more. */
 export const PAGES = [{ name: "Restore", href: "./" }];
 
-const THEMES = { system: "Light or dark as the system has it", light: "Light", dark: "Dark" };
+const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 
 /** Makes an element: `make("a", { href: "x" }, "text", child)`; `on…` are listeners. */
 export function make(tag, properties = {}, ...children) {
@@ -58,9 +58,7 @@ function themeSwitch() {
     document.dispatchEvent(new Event("themechange")); // canvases take their colours anew
   };
   const select = make("select", { ariaLabel: "Light or dark", id: "theme" });
-  for (const [value, title] of Object.entries(THEMES)) {
-    select.append(make("option", { value, title }, value[0].toUpperCase() + value.slice(1)));
-  }
+  for (const [value, name] of Object.entries(THEMES)) select.append(make("option", { value }, name));
   select.value = localStorage.getItem("theme") in THEMES ? localStorage.getItem("theme") : "system";
   choose(select.value);
   select.addEventListener("change", () => choose(select.value));

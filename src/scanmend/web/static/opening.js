@@ -5,7 +5,7 @@ import { paint, table } from "./colours.js";
 import { make } from "./frame.js";
 import { FEW, fitPlane, levelsOf, subtractPlane } from "./levels.js";
 import { fetchScan, sizeOf } from "./scan.js";
-import { which } from "./task.js";
+import { lacksScale, which } from "./task.js";
 import { electrical, number } from "./units.js";
 
 const THUMB = 96; // pixels a side that are fetched
@@ -93,7 +93,8 @@ export function thumbnails(work, choose) {
       const canvas = make("canvas", { width: THUMB, height: THUMB, ariaHidden: "true" });
       const radio = make("input", { type: "radio", name: "image", checked: image === work.image });
       radio.addEventListener("change", () => choose(image));
-      thumbnail(canvas, query(`api/files/${work.file.id}/scan`, { ...which({ ...work, image }), side: THUMB }));
+      const asked = { ...which({ ...work, image }), side: THUMB };
+      if (!lacksScale(channel, work.scale)) thumbnail(canvas, query(`api/files/${work.file.id}/scan`, asked));
       const title = [channel.name, direction].filter(Boolean).join(", ");
       const arrow = { forward: " →", backward: " ←" }[direction] ?? "";
       return make("label", { title }, radio, canvas, make("span", {}, channel.name + arrow));
@@ -132,7 +133,6 @@ export function facts(file, scan) {
     bias: taken.bias_V == null ? null : electrical(taken.bias_V, "V"),
     setpoint: taken.setpoint_nA == null ? null : electrical(taken.setpoint_nA, "nA"),
     taken: taken.started?.replace("T", " ").slice(0, 19),
-    by: taken.instrument,
     "not measured": missing ? `${number(100 * missing, 2)} % of the pixels, grey` : null,
   };
   find("facts").replaceChildren(

@@ -2,7 +2,7 @@
 
 import { fixed, ticks } from "./units.js";
 
-const MARGIN = { top: 10, right: 14, bottom: 36, left: 58 };
+const MARGIN = { top: 24, right: 14, bottom: 36, left: 58 };
 
 /**
  * Draws curves; a NaN is a gap.
@@ -78,17 +78,13 @@ export function plot(canvas, curves, across, up) {
 function legend(context, curves, colour) {
   context.textAlign = "left";
   context.textBaseline = "middle";
-  let at = MARGIN.left + 10;
+  let at = MARGIN.left;
   for (const curve of curves) {
     const wide = context.measureText(curve.name).width;
-    context.fillStyle = colour("--panel");
-    context.globalAlpha = 0.8;
-    context.fillRect(at - 5, MARGIN.top + 1, wide + 35, 17);
-    context.globalAlpha = 1;
     context.fillStyle = colour(curve.colour);
-    context.fillRect(at, MARGIN.top + 8, 18, 3);
+    context.fillRect(at, MARGIN.top - 13, 18, 3);
     context.fillStyle = colour("--ink");
-    context.fillText(curve.name, at + 24, MARGIN.top + 10);
+    context.fillText(curve.name, at + 24, MARGIN.top - 11);
     at += wide + 44;
   }
 }

@@ -13,7 +13,7 @@ export function readout(stage) {
   const at = stage.view.pointer;
   const images = [...stage.images()];
   if (!at || !images.length) {
-    find("readout").replaceChildren(stage.scans.size ? idle(stage) : "");
+    find("readout").replaceChildren(images.length ? idle(stage) : "");
     return;
   }
   const parts = stage.domain === "fourier" ? frequency(at) : place(at, images[0][1]);
@@ -49,7 +49,7 @@ const place = ([y, x], { pixel }) => [
 ];
 
 const frequency = ([y, x]) => [
-  ["k", `(${fixed(x, 0.001)}, ${fixed(-y, 0.001)}) 1/nm`],
+  ["k", `(${fixed(x, 0.001)}, ${fixed(-y, 0.001)}) nm⁻¹`],
   ["period", `${number(1 / Math.hypot(x, y), 4)} nm`],
 ];
 
@@ -61,8 +61,9 @@ function idle(stage) {
 /** Draws the profiles along the stage's line, of the surfaces that are shown. */
 export function profiles(stage) {
   const { line } = stage;
-  find("profile").hidden = !line;
-  if (!line) return;
+  const shows = line && stage.domain === "surface" && stage.scans.size > 0;
+  find("profile").hidden = !shows;
+  if (!shows) return;
   const shown = ["measured", "restored"].filter((name) => stage.scans.has(name));
   if (stage.right.startsWith("draw ")) shown.push(stage.right);
   const images = shown.map((name) => [name, stage.levelled(name)]);

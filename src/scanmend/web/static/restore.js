@@ -40,7 +40,7 @@ let about = null;
 async function open(name, fetchFile) {
   const work = { name, scans: new Map(), job: null, error: null, scale: {} };
   works.push(work);
-  if (works.length === 1 || !current || current.file) select(work);
+  if (!current || current.file || current.error) select(work);
   list();
   try {
     work.file = await fetchFile();
@@ -55,8 +55,8 @@ async function open(name, fetchFile) {
 }
 
 function begins(work) {
-  const fits = work.image && ![work.image.channel.size_nm, work.image.channel.quantity].includes(null);
-  if (fits && !work.error && task.beginsAtOnce() && task.knows(work.image.channel)) run(work);
+  if (work.error || !task.beginsAtOnce() || task.lacksScale(work.image.channel, work.scale)) return;
+  if (task.knows(work.image.channel)) run(work);
 }
 
 /** Shows an opened scan, and fetches what is not here yet. */
@@ -66,7 +66,8 @@ async function select(work) {
   find("about").hidden = find("task").hidden = !work.file;
   find("name").textContent = work.name;
   task.report(work.job);
-  task.complain(work.error);
+  task.complain(work.error ?? work.job?.error);
+  if (!work.scans.size) show(work.scans);
   if (!work.file) return;
   task.askScale(work.image.channel, work.scale);
   opening.thumbnails(work, (image) => choose(work, image));
@@ -79,6 +80,7 @@ async function choose(work, image) {
   work.image = image;
   task.askScale(image.channel, work.scale);
   task.report(null);
+  show(work.scans);
   await load(work);
   begins(work);
 }
@@ -92,7 +94,8 @@ async function forget(work) {
 
 /** Fetches the scans that there are of a work, and shows them if it is still wanted. */
 async function load(work) {
-  const { scans, job, image } = work;
+  const { scans, job } = work;
+  if (task.lacksScale(work.image.channel, work.scale)) return;
   try {
     if (!scans.has("measured")) {
       scans.set("measured", await fetchScan(query(`api/files/${work.file.id}/scan`, task.which(work))));
@@ -103,16 +106,12 @@ async function load(work) {
     more.forEach((name, i) => scans.set(name, found[i]));
     if (more.length && work === current && scans === work.scans) present(work);
   } catch (error) {
-    if (image !== work.image) return;
-    if (!(error.message.includes("size") || error.message.includes("unit")) || !askedFor(work)) {
-      work.error = error.message;
-      list();
-    }
+    if (scans !== work.scans) return; // another image is wanted by now
+    work.error = error.message;
+    list();
     if (work === current) task.complain(error.message);
   }
 }
-
-const askedFor = (work) => !work.image.channel.size_nm || !work.image.channel.quantity;
 
 function present(work) {
   opening.facts(work.file, work.scans.get("measured"));
@@ -170,7 +169,9 @@ async function reread() {
   current.scale = task.typedScale();
   task.complain(null);
   opening.thumbnails(current, (image) => choose(current, image));
-  await load(current);
+  const work = current;
+  await load(work);
+  begins(work);
 }
 
 const actions = {

@@ -9,7 +9,7 @@ import { request } from "./api.js";
  * @property {number} columns
  * @property {[number, number]} pixel pitch (rows, columns), in `along`
  * @property {[number, number]} origin where the top left corner is (y, x), in `along`; y goes down
- * @property {string} along unit of lengths: "nm", or "1/nm" of a Fourier transform
+ * @property {string} along unit of lengths: "nm", or "nm⁻¹" of a Fourier transform
  * @property {string} quantity "height", "current" or "counts"
  * @property {string} unit of the values
  * @property {object} acquisition how it was taken; what is not known is null
@@ -19,12 +19,12 @@ import { request } from "./api.js";
 /** The scan at `url`; throws an Error of one line. @returns {Promise<Scan>} */
 export async function fetchScan(url) {
   const response = await request(url);
-  const { rows, columns, pixel_nm, ...rest } = JSON.parse(response.headers.get("X-Scan"));
+  const { rows, columns, pixel_nm, quantity, ...rest } = JSON.parse(response.headers.get("X-Scan"));
   const values = new Float32Array(await response.arrayBuffer());
   if (values.length !== rows * columns) {
     throw new Error(`the server sent ${values.length} pixels of ${rows} × ${columns}: try again`);
   }
-  return scanOf(values, rows, columns, pixel_nm, rest);
+  return scanOf(values, rows, columns, pixel_nm, { ...rest, quantity: quantity.toLowerCase() });
 }
 
 /** A scan from its parts; `rest` may hold any other property. @returns {Scan} */

@@ -63,6 +63,17 @@ export class Stage extends EventTarget {
     this.refresh();
   }
 
+  /** Shows nothing. */
+  clear() {
+    this.scans = new Map();
+    for (const viewer of this.viewers) {
+      viewer.pictures = viewer.overlays = [];
+      viewer.redraw();
+    }
+    this.#views.surface.draw(null);
+    this.dispatchEvent(new Event("pictures"));
+  }
+
   /** Draws again after any property was changed. */
   refresh() {
     if (!this.scans.size) return;
@@ -77,7 +88,8 @@ export class Stage extends EventTarget {
     const marks = this.domain === "surface" ? this.#marks() : [];
     for (const viewer of this.viewers) {
       if (viewer.view !== this.view) viewer.link(this.view);
-      viewer.overlays = viewer.pictures.length ? marks : [];
+      // The measured scan stays as it is: the marks are about what was made of it.
+      viewer.overlays = viewer === left && this.layout === "side" ? [] : marks;
       viewer.redraw();
     }
     this.dispatchEvent(new Event("pictures"));
@@ -85,7 +97,8 @@ export class Stage extends EventTarget {
 
   /** What is shown, by name: the measured scan, and what is beside it. */
   images() {
-    const names = this.scans.has(this.right) || this.#isRemoved() ? ["measured", this.right] : ["measured"];
+    const names = this.scans.has("measured") ? ["measured"] : [];
+    if (this.scans.has(this.right) || this.#isRemoved()) names.push(this.right);
     return new Map(names.map((name) => [name, this.domain === "fourier" ? this.#spectrum(name) : this.levelled(name)]));
   }
 
@@ -183,7 +196,7 @@ function outline({ values, rows, columns }, threshold) {
       (column === columns - 1 || values[at + 1] > threshold) &&
       (at < columns || values[at - columns] > threshold) &&
       (at >= (rows - 1) * columns || values[at + columns] > threshold);
-    return inner ? 70 : 230;
+    return inner ? 80 : 190;
   };
 }
 

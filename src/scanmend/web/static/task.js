@@ -48,6 +48,10 @@ export const which = ({ image: { channel, direction }, scale }) => ({
   ...scale,
 });
 
+/** Whether neither the file nor the user has said how large a scan is, or in which unit. */
+export const lacksScale = (channel, scale) =>
+  !(channel.size_nm || scale.size_nm) || !(channel.quantity || scale.unit);
+
 /** Shows the fields for what a channel's file does not say. */
 export function askScale(channel, scale) {
   const [width, height] = scale.size_nm?.split(",") ?? ["", ""];

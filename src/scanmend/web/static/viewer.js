@@ -37,7 +37,7 @@ export class Picture {
 export class Viewer {
   /** What is drawn, from below; the second is seen only right of the `divider`. @type {Picture[]} */
   pictures = [];
-  /** Drawn above all. @type {Picture[]} */
+  /** Drawn above the last of them. @type {Picture[]} */
   overlays = [];
   /** Where the second picture begins, 0 to 1 of the width. */
   divider = 0;
@@ -87,22 +87,19 @@ export class Viewer {
     const ratio = canvas.width / width;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
-    this.pictures.forEach((picture, i) => {
-      context.save();
-      if (i) {
-        const x = Math.round(this.divider * width * ratio) / ratio;
-        context.beginPath();
-        context.rect(x, 0, width - x, height);
-        context.clip();
-        const [top, left] = this.#place([picture.scan.origin[0], picture.scan.origin[1]]);
-        const [tall, wide] = sizeOf(picture.scan);
-        context.clearRect(left, top, wide / this.view.scale, tall / this.view.scale);
-      }
-      this.#image(picture, ratio);
-      context.restore();
-    });
-    for (const overlay of this.overlays) this.#image(overlay, ratio);
     if (!this.pictures.length) return;
+    const [first, ...beside] = this.pictures;
+    this.#image(first, ratio);
+    context.save();
+    if (beside.length) {
+      const x = Math.round(this.divider * width * ratio) / ratio;
+      context.beginPath();
+      context.rect(x, 0, width - x, height);
+      context.clip();
+      context.clearRect(x, 0, width - x, height);
+    }
+    for (const picture of [...beside, ...this.overlays]) this.#image(picture, ratio);
+    context.restore();
     this.#line();
     this.#cross();
     this.#scaleBar(height, width);
