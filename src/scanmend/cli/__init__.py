@@ -37,6 +37,7 @@ from .pairs import data, pairs
 from .serve import serve
 from .simulate import simulate
 from .train import train
+from .watch import watch
 
 _FACTS = {
     "bias_V": "bias {:.4g} V",
@@ -192,7 +193,7 @@ def degrade(
     each(sources, task, _outputs, as_json)
 
 
-for command in (simulate, pairs, data, train, evaluate, bench, serve):
+for command in (simulate, pairs, data, train, evaluate, watch, serve, bench):
     commands.add_command(command)
 
 

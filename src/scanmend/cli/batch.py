@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,10 @@ import click
 import scanmend
 
 from ..errors import ReadError, ScanmendError, UnknownFormat
+from ..watch.folder import OURS
 
 Result = dict[str, Any]
 Progress = Callable[[float], None]
-
-_OURS = re.compile(r"_(restored|degraded|x\d)$")
-"""Stems of what the commands write: in a folder, these are no input."""
 
 _PARAMETERS = ".mtrx"
 """Suffix of what MATRIX writes beside its scans, and is read with them."""
@@ -93,7 +90,7 @@ def _scans_in(folder: Path) -> list[Path]:
     """The scans in a folder; what no reader recognises is no scan, and is named on stderr."""
     scans = []
     for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.startswith(".") or _OURS.search(path.stem):
+        if not path.is_file() or path.name.startswith(".") or OURS.search(path.stem):
             continue
         if path.suffix == _PARAMETERS:
             continue

@@ -1,0 +1,402 @@
+"""The loop: look into the folder, wait until a file stands still, restore it, tell of it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from .. import figures, models, restoration
+from ..errors import (
+    NoSuchChannel,
+    ReadError,
+    RecipeError,
+    ScaleMissing,
+    ScanmendError,
+    UnknownFormat,
+    UnsupportedFeature,
+)
+from ..io import read
+from ..io.write import WRITERS, whole
+from ..scan import Restoration, Scan
+from . import growing, tip
+from .events import Event, Failed, Gone, Growing, Ignored, Restored, Seen
+from .folder import Stamp, ends_in_zeros, listing, stamp
+from .journal import Entry, Journal, sha256
+
+FEWEST_LINES = 16
+"""With fewer, a growing scan says too little of its range of heights."""
+
+_TELLS = (".sxm", "_mtrx")
+"""Endings of files that say how far their scan is: they need not stand still."""
+
+_NO_SCAN = (NoSuchChannel, ScaleMissing, UnsupportedFeature)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is watched, and how.
+
+    Attributes:
+        folder: Where the microscope writes.
+        output: Where results go; may be the same.
+        model: Name or path; the default one if None.
+        format: Suffix of the results, without its dot.
+        png: Whether a figure is drawn besides.
+        channel, direction: Of the files; by default as `scanmend.read`.
+        interval_s: Between two looks into the folder, s.
+        settle_s: How long a file must stand still before it is read, s. Where time stamps are
+            coarse (2 s on FAT), no less than they are.
+        patience_s: How long a file may stand still unreadable, or a scan unfinished, before that is
+            taken for final, s.
+        subfolders: Whether those below are watched as well.
+        only_new: Whether files that are there at the beginning are left alone.
+
+    Raises:
+        RecipeError: A time is not positive, or nothing writes that format.
+    """
+
+    folder: Path
+    output: Path
+    model: str | None = None
+    format: str = "nc"
+    png: bool = False
+    channel: str | None = None
+    direction: str | None = None
+    interval_s: float = 1.0
+    settle_s: float = 2.0
+    patience_s: float = 30.0
+    subfolders: bool = False
+    only_new: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("interval_s", "settle_s", "patience_s"):
+            if not getattr(self, name) > 0:
+                raise RecipeError(f"{name} must be above 0, got {getattr(self, name)}")
+        if f".{self.format}" not in WRITERS:
+            known = ", ".join(suffix[1:] for suffix in WRITERS)
+            raise RecipeError(f"nothing writes {self.format!r}: choose one of {known}")
+
+
+@dataclass
+class _File:
+    """What is known of one file.
+
+    Attributes:
+        stamp: As last seen.
+        still_since: When it was first seen so, s of the monotonic clock.
+        changed: When it became so, as well as can be told.
+        due: When it is to be looked at next; infinite once it is decided.
+        known: What was restored of it while it grew.
+        grown: The content of which that is.
+        told: Whether it was said that it cannot be read.
+    """
+
+    name: str
+    stamp: Stamp
+    still_since: float
+    changed: float
+    due: float
+    known: Restoration | None = None
+    grown: str | None = None
+    told: bool = False
+
+
+@dataclass
+class Watcher:
+    """Restores what appears in a folder.
+
+    Raises:
+        ReadError: There is no such folder.
+        WriteError: The output folder cannot be written to.
+        ModelError: There is no such model.
+    """
+
+    settings: Settings
+    tips: list[tip.Sample] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if not self.settings.folder.is_dir():
+            raise ReadError(f"there is no folder {self.settings.folder}: name one to watch")
+        self._model_sha256 = models.load(self.settings.model).sha256
+        self.journal = Journal(self.settings.output)
+        self._files: dict[str, _File] = {}
+        self._looked, self._began = -float("inf"), time.monotonic()
+        self._last = ""
+        self._lost = False
+        home = str(self.settings.folder.resolve())
+        for entry in self.journal.entries:
+            if entry.final and entry.tip and entry.file.startswith(home):
+                state = tip.TipState(**entry.tip)
+                self.tips.append(tip.Sample(self._relative(entry.file), entry.at, state))
+
+    def events(self, stop: threading.Event | None = None, *, once: bool = False) -> Iterator[Event]:
+        """Looks, restores and tells, until `stop` is set; with `once`, until all is done."""
+        stop = stop or threading.Event()
+        while not stop.is_set():
+            if time.monotonic() - self._looked >= self.settings.interval_s:
+                yield from self._look()
+            if file := self._next():
+                self._last = file.name
+                yield from self._treat(file, once)
+            elif once and all(file.due == float("inf") for file in self._files.values()):
+                return
+            else:
+                stop.wait(min(self.settings.interval_s, self.settings.settle_s / 2))
+
+    def _look(self) -> Iterator[Event]:
+        """What has appeared, changed or gone since the last look."""
+        s, first = self.settings, self._looked == -float("inf")
+        try:
+            there = listing(s.folder, s.subfolders, s.output)
+        except OSError as error:  # a network share comes back
+            self._looked = time.monotonic()
+            if not self._lost:
+                yield Failed(name=".", why=f"cannot be listed: {error.strerror}")
+            self._lost = True
+            return
+        self._lost = False
+        before, self._looked = max(self._looked, self._began), time.monotonic()
+        for name in self._files.keys() - there.keys():
+            if self._files.pop(name).due < float("inf"):
+                yield Gone(name=name)
+        for name, seen in there.items():
+            file = self._files.get(name)
+            if file and file.stamp == seen:
+                continue
+            changed = self._changed(seen, before)
+            if file is None:
+                file = self._files[name] = _File(name, seen, self._looked, changed, self._looked)
+                if (first and s.only_new) or self._is_done(file):
+                    file.due = float("inf")
+                    continue
+            else:
+                was_decided = file.due == float("inf")
+                self._renew(file, seen, changed)
+                if not was_decided:
+                    continue
+            yield Seen(name=name, size_bytes=seen.size_bytes)
+
+    def _changed(self, seen: Stamp, before: float) -> float:
+        """When a file changed, s of the monotonic clock.
+
+        By its own time stamp, but not before the last look: clocks of shares differ, and copies
+        bring the time of their original along.
+        """
+        own = time.monotonic() - (time.time() - seen.modified_ns * 1e-9)
+        return min(max(own, before), self._looked)
+
+    def _renew(self, file: _File, seen: Stamp, changed: float) -> None:
+        now = time.monotonic()
+        file.stamp, file.still_since, file.changed, file.told = seen, now, changed, False
+        file.due = now
+
+    def _is_done(self, file: _File) -> bool:
+        """Whether it was, going by what can be seen from outside."""
+        entry, seen = self.journal.last(self._absolute(file.name)), file.stamp
+        return (
+            entry is not None
+            and entry.final
+            and entry.model_sha256 == self._model_sha256
+            and (entry.size_bytes, entry.modified_ns) == (seen.size_bytes, seen.modified_ns)
+        )
+
+    def _next(self) -> _File | None:
+        """What is due: the newest first, but none twice in a row where another one waits."""
+        now = time.monotonic()
+        due = [file for file in self._files.values() if file.due <= now]
+        others = [file for file in due if file.name != self._last]
+        return max(others or due, key=lambda file: file.stamp.modified_ns, default=None)
+
+    def _treat(self, file: _File, once: bool) -> Iterator[Event]:
+        """Reads a file if that can be done now, and goes on from there."""
+        s, path = self.settings, self.settings.folder / file.name
+        now = time.monotonic()
+        settled = now - file.still_since >= s.settle_s
+        patience_s = s.settle_s if once else s.patience_s
+        if not settled and not file.name.endswith(_TELLS):
+            file.due = file.still_since + s.settle_s
+            return
+        try:
+            before = stamp(path)
+            if now - file.still_since < patience_s and ends_in_zeros(path):
+                file.due = file.still_since + patience_s
+                return
+            scan = read(path, s.channel, s.direction)
+            content = sha256(path)
+            after = stamp(path)
+        except FileNotFoundError:
+            file.due = now + s.interval_s  # until the next look misses it
+            return
+        except (ReadError, ScanmendError, OSError) as error:
+            yield from self._unreadable(file, error, settled, now - file.still_since > patience_s)
+            return
+        if before != file.stamp or after != before:
+            self._renew(file, after, time.monotonic())
+            return
+        missing = len(scan.values) - int(growing.measured(scan).sum())
+        if not settled and not missing:
+            file.due = file.still_since + s.settle_s
+            return
+        final = not missing or now - file.still_since >= patience_s
+        file.due = float("inf") if final else file.still_since + patience_s
+        yield from self._restored(file, scan, content, final)
+
+    def _unreadable(
+        self, file: _File, error: Exception, settled: bool, impatient: bool
+    ) -> Iterator[Event]:
+        """Waits, and only then says so: half of a file is damaged, and so is a locked one."""
+        now, s = time.monotonic(), self.settings
+        file.due = now + s.settle_s if settled else file.still_since + s.settle_s
+        if isinstance(error, UnknownFormat) and settled:
+            file.due = float("inf")
+            yield Ignored(name=file.name, why="it is no scan")
+        elif impatient:
+            # Another program may hold it for long: it is asked for again, ever more seldom.
+            file.due = now + max(s.patience_s, (now - file.still_since) / 2)
+            if not isinstance(error, OSError) and not isinstance(error.__cause__, OSError):
+                file.due = float("inf")
+            if not file.told:
+                file.told = True
+                kind = Ignored if isinstance(error, _NO_SCAN) else Failed
+                yield kind(name=file.name, why=_why(error, file.name))
+
+    def _restored(self, file: _File, scan: Scan, content: str, final: bool) -> Iterator[Event]:
+        there = growing.measured(scan)
+        if (entry := self.journal.done(content, self._model_sha256)) is not None:
+            file.due = float("inf")
+            if entry.file != self._absolute(file.name):
+                same = f"the same as {Path(entry.file).name}, which is done: {entry.output}"
+                yield Ignored(name=file.name, why=same)
+            return
+        if any(step.startswith(("restored by", "upscaled ")) for step in scan.history):
+            file.due = float("inf")
+            yield Ignored(name=file.name, why="it is a result of ours")
+            return
+        if not final and (there.sum() < FEWEST_LINES or file.grown == content):
+            return
+        try:
+            known = None if final or file.known is None else file.known
+            if known and not growing.goes_on(
+                growing.beginning(known.measured), growing.beginning(scan)
+            ):
+                known = None
+            result, lines = growing.extend(known, scan, self._restore)
+            file.known, file.grown = (None, None) if final else (result, content)
+            state = tip.measure(scan, result.mean) if final else None
+            output, figure = self._write(file, result, content, final, state)
+        except Exception as error:  # whatever it is, the next file is still to be restored
+            file.due = float("inf")
+            yield Failed(name=file.name, why=_why(error, file.name))
+            return
+        facts = {
+            "name": file.name,
+            "seconds": round(time.monotonic() - file.changed, 3),
+            "measured_rows": int(there.sum()),
+            "rows": len(there),
+            "columns": scan.values.shape[1],
+            "restored_rows": lines,
+            "output": output,
+            "figure": figure,
+        }
+        if not final:
+            yield Growing(**facts)
+            return
+        done = Restored(**facts, source_sha256=content, tip=state)
+        if state is not None:
+            self.tips.append(tip.Sample(file.name, done.at, state))
+        advice = tip.advice([sample.state for sample in self.tips]) if state else None
+        yield Restored(**facts, source_sha256=content, tip=state, advice=advice, at=done.at)
+
+    def _restore(self, scan: Scan) -> Restoration:
+        return restoration.restore(scan, self.settings.model)
+
+    def _write(
+        self,
+        file: _File,
+        result: Restoration,
+        content: str,
+        final: bool,
+        state: tip.TipState | None,
+    ) -> tuple[str, str | None]:
+        """Result and figure, each in its place in one step, the journal's line before them."""
+        beginning = growing.beginning(result.measured)
+        output, figure = self._names(file, content, beginning)
+        drawn = io.BytesIO()
+        if figure:
+            figures.plot(result.measured, result).savefig(drawn, format="png")
+        folder = self.settings.output
+        (folder / output).parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as places:
+            place = places.enter_context(whole(folder / output, overwrite=True))
+            WRITERS[place.suffix](result, place)
+            written = [place]
+            if figure:
+                written.append(places.enter_context(whole(folder / figure, overwrite=True)))
+                written[-1].write_bytes(drawn.getbuffer())
+            entry = Entry(
+                file=self._absolute(file.name),
+                size_bytes=file.stamp.size_bytes,
+                modified_ns=file.stamp.modified_ns,
+                sha256=content,
+                model_sha256=self._model_sha256,
+                scan=beginning,
+                final=final,
+                complete=bool(growing.measured(result.measured).all()),
+                output=output,
+                hashes=tuple(map(sha256, written)),
+                tip=state.table() if state else None,
+                at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+            )
+            self.journal.add(entry)
+        return output, figure
+
+    def _names(
+        self, file: _File, content: str, beginning: tuple[str, ...]
+    ) -> tuple[str, str | None]:
+        """Of result and figure: those of the same scan's earlier ones, else free ones.
+
+        STEM_restored, and if that is taken STEM-2_restored and so on: by the user, by another file
+        of that stem, or by another scan that had the file's name before.
+        """
+        s, own = self.settings, Path(file.name)
+        for number in itertools.count(1):
+            stem = f"{own.stem}{'' if number == 1 else f'-{number}'}_restored"
+            output = own.with_name(f"{stem}.{s.format}").as_posix()
+            figure = own.with_name(f"{stem}.png").as_posix() if s.png else None
+            entry = self.journal.of(output)
+            if entry and not (
+                entry.file == self._absolute(file.name)
+                and (
+                    entry.sha256 == content
+                    or (not entry.complete and growing.goes_on(entry.scan, beginning))
+                )
+            ):
+                continue
+            paths = [s.output / name for name in (output, figure) if name]
+            if all(self.journal.may_replace(path, output) for path in paths):
+                return output, figure
+        raise AssertionError("counting has no end")
+
+    def _absolute(self, name: str) -> str:
+        return str(self.settings.folder.resolve() / name)
+
+    def _relative(self, file: str) -> str:
+        return Path(file).relative_to(self.settings.folder.resolve()).as_posix()
+
+
+def _why(error: Exception, name: str) -> str:
+    """One line, without the name of the file, which stands before it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ScanmendError):
+        bare = Path(name).name
+        return text.removeprefix(f"{bare}: ").removeprefix(f"{bare} ")
+    if isinstance(error, OSError):
+        return error.strerror or text
+    return f"{type(error).__name__}: {text}"
