@@ -39,8 +39,8 @@ def extend(
 ) -> tuple[Restoration, int]:
     """Restores a scan of which `before` is known, only the lines near those that have changed.
 
-    What is kept was restored with the range of heights known by then: a preview, which differs from
-    the whole restoration by much less than its spread.
+    Plane and range of heights are those of the lines around: it is a preview, off from the whole
+    restoration by about a quarter of the spread, and more at streaks (docs/watching.md).
 
     Args:
         before: Of the same grid; None if there is none, and then all lines are restored.

@@ -138,9 +138,9 @@ class Watcher:
 
     def events(self, stop: threading.Event | None = None, *, once: bool = False) -> Iterator[Event]:
         """Looks, restores and tells, until `stop` is set; with `once`, until all is done."""
-        stop = stop or threading.Event()
+        stop, begun = stop or threading.Event(), time.monotonic()
         while not stop.is_set():
-            if time.monotonic() - self._looked >= self.settings.interval_s:
+            if time.monotonic() - self._looked >= self.settings.interval_s or self._looked < begun:
                 yield from self._look()
             if file := self._next():
                 self._last = file.name
