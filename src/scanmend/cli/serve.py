@@ -16,6 +16,8 @@ from .batch import why
 
 _MISSING = 'the application needs a few more packages: pip install "scanmend[web]"'
 
+_EVERYWHERE = ("0.0.0.0", "::")
+
 
 @click.command()
 @click.argument(
@@ -59,12 +61,13 @@ def serve(
     listed or read. Only this machine can ask, unless --host says otherwise.
     """
     try:
+        import fastapi  # noqa: F401
         import python_multipart  # noqa: F401
         import uvicorn
-
-        from ..web import app, settings
     except ImportError:
         raise WorkError(_MISSING) from None
+    from ..web import app, settings
+
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family)
@@ -76,7 +79,7 @@ def serve(
         if not (chosen.is_local or token):
             chosen = dataclasses.replace(chosen, token=secrets.token_urlsafe(24))
         application = app.create(chosen)
-        at = f"[{host}]" if ":" in host else host
+        at = socket.gethostname() if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
         address = f"http://{at}:{port}/" + (f"?token={chosen.token}" if chosen.token else "")
         click.echo(address)
         if not no_browser:

@@ -129,7 +129,7 @@ class Files:
 def shown_name(name: str) -> str:
     """What a user calls a file, without folders and what no name should hold."""
     last = PurePosixPath(name.replace("\\", "/")).name
-    kept = "".join(c for c in last if c.isprintable()).strip()
+    kept = "".join(c for c in last if c.isprintable()).strip(" .")
     return kept[-120:] or "scan"
 
 

@@ -37,8 +37,10 @@ def main(bytes_limit: int) -> None:
             _limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
             answer, values = _answer(asked)
         except (ScanmendError, MemoryError) as error:
-            text = str(error) or "it does not fit into the memory that reading may take"
-            text = text.replace(str(Path(asked["path"])), asked["name"])
+            text = str(error)
+            if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+                text = f"{asked['name']} needs more memory than reading may take here: crop it"
+            text = text.replace(asked["path"], asked["name"])
             text = text.replace(Path(asked["path"]).name, asked["name"])
             answer = {"error": " ".join(text.split()), "kind": type(error).__name__}
         answers.write(json.dumps(answer | {"bytes": len(values)}).encode() + b"\n")

@@ -75,7 +75,7 @@ class Reader:
         with self._lock:
             process = self._running()
             late = threading.Event()
-            clock = threading.Timer(limits.parse_s, lambda: (late.set(), process.kill()))
+            clock = threading.Timer(2 * limits.parse_s, lambda: (late.set(), process.kill()))
             clock.start()
             try:
                 assert process.stdin and process.stdout
@@ -89,7 +89,7 @@ class Reader:
                     raise EOFError
             except (OSError, EOFError, ValueError) as error:
                 self._end()
-                why = f"took over {limits.parse_s:g} s" if late.is_set() else "broke its reader"
+                why = f"took over {2 * limits.parse_s:g} s" if late.is_set() else "broke its reader"
                 raise CorruptFile(
                     f"{name} {why}: it is damaged, or too large to be read here"
                 ) from error

@@ -29,7 +29,7 @@ class Settings:
         models: Model files besides the shipped models.
         upload_bytes: Of a file, sent or in a folder.
         pixels: Of an image, before and after upscaling.
-        parse_s: Seconds that reading a file may take.
+        parse_s: Processor time that reading a file may take; twice as much by the clock.
         parse_bytes: Address space of the process that reads.
         disk_bytes: Files that were sent and are kept.
         memory_bytes: Scans and results that are kept.
@@ -45,7 +45,7 @@ class Settings:
     upload_bytes: int = 256 << 20
     pixels: int = 1 << 24
     parse_s: float = 30.0
-    parse_bytes: int = 3 << 30
+    parse_bytes: int = 2 << 30
     disk_bytes: int = 4 << 30
     memory_bytes: int = 1 << 30
     waiting: int = 50
