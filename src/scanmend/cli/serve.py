@@ -45,6 +45,14 @@ _EVERYWHERE = ("0.0.0.0", "::")
     metavar="FILE",
     help="A model file to choose from, besides those that come with scanmend.",
 )
+@click.option(
+    "--watch",
+    "watched",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder that the microscope writes into; results go to DIR/restored.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def serve(
     folders: tuple[Path, ...],
@@ -53,6 +61,7 @@ def serve(
     names: tuple[str, ...],
     token: str | None,
     models: tuple[Path, ...],
+    watched: tuple[Path, ...],
     no_browser: bool,
 ) -> None:
     """Opens the application: restores scans in a browser, and for programs over HTTP.
@@ -75,7 +84,7 @@ def serve(
         raise WorkError(f"{host}, port {port}: {why(error)}; choose another --port") from None
     with listening:
         port = listening.getsockname()[1]
-        chosen = settings.Settings(folders, host, port, token, names, models)
+        chosen = settings.Settings(folders, host, port, token, names, models, watched)
         if not (chosen.is_local or token):
             chosen = dataclasses.replace(chosen, token=secrets.token_urlsafe(24))
         application = app.create(chosen)

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from .. import __version__
 from ..errors import ScanmendError
-from . import api
+from . import api, watching
 from .folders import Folders
 from .guard import Guard
 from .settings import Settings
@@ -31,12 +31,17 @@ def create(settings: Settings) -> FastAPI:
     """
     if not (settings.is_local or settings.token):
         raise ValueError(f"a server at {settings.host} needs a token")
+    watched = watching.watched(settings.watched)
     parts = api.Parts.of(settings, Folders.of(settings.folders))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         parts.start()
+        for folder in watched:
+            folder.start()
         yield
+        for folder in watched:
+            folder.close()
         parts.close()
 
     app = FastAPI(
@@ -49,7 +54,9 @@ def create(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.parts = parts
+    app.state.watched = watched
     app.include_router(api.router)
+    app.include_router(watching.router)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
     app.add_middleware(Guard, settings=settings)
     app.add_exception_handler(HTTPException, _http)

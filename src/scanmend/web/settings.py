@@ -26,6 +26,7 @@ class Settings:
         port: Port to listen at.
         token: What a client must know; needed beyond the loopback interface.
         names: Host names of this machine by which it may be asked, besides its addresses.
+        watched: Folders in which every scan is restored as it appears.
         models: Model files besides the shipped models.
         upload_bytes: Of a file, sent or in a folder.
         pixels: Of an image, before and after upscaling.
@@ -42,6 +43,7 @@ class Settings:
     token: str | None = None
     names: tuple[str, ...] = ()
     models: tuple[Path, ...] = ()
+    watched: tuple[Path, ...] = ()
     upload_bytes: int = 256 << 20
     pixels: int = 1 << 24
     parse_s: float = 30.0

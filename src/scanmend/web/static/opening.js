@@ -103,7 +103,7 @@ export function thumbnails(work, choose) {
 }
 
 /** Draws the scan at `url` into a canvas; one that cannot be read stays empty. */
-async function thumbnail(canvas, url) {
+export async function thumbnail(canvas, url) {
   try {
     const scan = await fetchScan(url);
     const values = subtractPlane(scan, fitPlane(scan));
