@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import runpy
+import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,7 +199,7 @@ def test_programs_send_an_array_and_get_arrays(client):
         ({"channel": "Current"}, "tip 1.gwy has no channel 'Current'"),
         ({"calls": 0}, "calls: Input should be greater than or equal to 1"),
         ({"what": 1}, "what: Extra inputs are not permitted"),
-        ({"size_nm": "1e400,1"}, "size_nm: Value error, size_nm is WIDTH,HEIGHT, both positive"),
+        ({"size_nm": "0.0,1"}, "size_nm: String should match pattern"),
         ({"unit": "furlong"}, "tip 1.gwy says that"),
     ],
 )
@@ -266,7 +269,18 @@ def test_a_file_that_changed_is_read_anew(client, folder, path):
     after, _ = pixels(client.get(f"/api/files/{file}/scan"))
     np.testing.assert_array_equal(after, 2 * before)
     copy.unlink()
-    assert client.get(f"/api/files/{file}/scan").status_code == 422
+    assert client.get(f"/api/files/{file}/scan").status_code == 404
+
+
+def test_the_example_of_a_client_runs(client, path, monkeypatch, capsys):
+    example = Path(__file__).parents[1] / "examples/client.py"
+    url = str(client.base_url).rstrip("/")
+    monkeypatch.setattr(sys, "argv", [str(example), str(path), url])
+    runpy.run_path(str(example), run_name="__main__")
+    assert "(72, 96) pixels of [0.19 0.19] nm, in nm\n" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [str(example), str(example), url])
+    with pytest.raises(SystemExit, match=r"^client\.py: the name of a scan ends in one of"):
+        runpy.run_path(str(example), run_name="__main__")
 
 
 def test_the_reference_lists_every_route(client):

@@ -16,12 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from .. import __version__, io, models
-from ..errors import ModelError, ReadError, ScanError
+from ..errors import ModelError, ScanError
 from . import answers, reference
 from .files import File, Files
-from .folders import Folders
+from .folders import Folders, NotListed
 from .jobs import Full, Job, Jobs, NotDone, scans_of
-from .messages import SUFFIXES, Chosen, Shown, Side, Suffix, Wish
+from .messages import SUFFIXES, Chosen, Refused, Shown, Side, Suffix, Wish
 from .reading import Reader
 from .settings import Settings
 from .shelf import Gone
@@ -92,12 +92,12 @@ _BODY = {
 _SENT = {"requestBody": {"required": True, "content": {"multipart/form-data": _FORM}}}
 
 Here = Annotated[Parts, Depends(_parts)]
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", responses={"4XX": {"model": Refused}})
 
 
 def status(error: Exception) -> int:
     """The HTTP status of one of our errors."""
-    known = {Gone: 404, Full: 429, NotDone: 409}
+    known = {Gone: 404, NotListed: 404, Full: 429, NotDone: 409}
     return known.get(type(error), 422)
 
 
@@ -124,10 +124,7 @@ def about(here: Here) -> dict[str, Any]:
 @router.get("/folders/{folder}")
 def folder(here: Here, folder: str, path: str = Query("", max_length=4096)) -> dict[str, Any]:
     """What a folder holds: folders, then scans, the newest first."""
-    try:
-        return {"entries": here.folders.entries(folder, path)}
-    except ReadError as error:
-        raise HTTPException(404, str(error)) from None
+    return {"entries": here.folders.entries(folder, path)}
 
 
 @router.post("/files", status_code=201, openapi_extra=_BODY)

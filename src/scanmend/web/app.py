@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from .. import __version__
 from ..errors import ScanmendError
@@ -66,13 +67,18 @@ def create(settings: Settings) -> FastAPI:
     return app
 
 
-def _said(status: int, text: str) -> JSONResponse:
-    return JSONResponse({"error": " ".join(text.split())}, status)
+def _said(status: int, text: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": " ".join(text.split())}, status, headers)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return _said(error.status_code, str(error.detail))
+    headers = error.headers
+    if error.status_code == 405:  # Starlette tells the methods of one route, and we have more
+        routes = [r for r in request.app.routes if isinstance(r, Route) and r.path != "/"]
+        fit = [r.methods or () for r in routes if r.matches(request.scope)[0] is not Match.NONE]
+        headers = {"Allow": ", ".join(sorted({method for methods in fit for method in methods}))}
+    return _said(error.status_code, str(error.detail), headers)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ReadError, UnknownFormat
 from ..scan import Scan
-from .folders import Folders
+from .folders import Folders, NotListed
 from .reading import Reader
 from .settings import SUFFIXES, Settings, is_scan
 from .shelf import Gone, Shelf
@@ -70,11 +70,12 @@ class Files:
         """A file in one of the folders.
 
         Raises:
-            ReadError: There is none, it is too large, or cannot be read.
+            NotListed: There is none.
+            ReadError: It is too large, or cannot be read.
         """
         found = self._folders.resolve(folder, path)
         if not found.is_file() or not is_scan(found.name):
-            raise ReadError(f"{path!r} in folder {folder!r} is no scan: choose one that is listed")
+            raise NotListed(f"{path!r} in folder {folder!r} is no scan: choose one that is listed")
         size, most = found.stat().st_size, self._settings.upload_bytes
         if size > most:
             raise ReadError(f"{found.name} has {size} bytes, and {most} are allowed here")

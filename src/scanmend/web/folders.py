@@ -18,6 +18,10 @@ MOST = 5000
 """Entries listed of one folder, the newest."""
 
 
+class NotListed(ReadError):
+    """No file or folder of that name may be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Folders:
     """The folders that may be read, by their number.
@@ -44,7 +48,7 @@ class Folders:
         """The file or folder called `path` in the folder of that id, followed to where it is.
 
         Raises:
-            ReadError: There is none, or it is not inside; which of these, is not said.
+            NotListed: There is none, or it is not inside; which of these, is not said.
         """
         parts = [part for part in path.split("/") if part]
         known = folder.isdecimal() and folder.isascii() and int(folder) < len(self.roots)
@@ -66,7 +70,7 @@ class Folders:
         """What a folder holds: folders first, then scans, the newest first.
 
         Raises:
-            ReadError: There is no such folder.
+            NotListed: There is no such folder.
         """
         here = self.resolve(folder, path)
         if not here.is_dir():
@@ -104,5 +108,5 @@ def _is_plain(part: str) -> bool:
     )
 
 
-def _missing(folder: str, path: str) -> ReadError:
-    return ReadError(f"there is no {path!r} in folder {folder!r}: choose one that is listed")
+def _missing(folder: str, path: str) -> NotListed:
+    return NotListed(f"there is no {path!r} in folder {folder!r}: choose one that is listed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..io import WRITERS
 
@@ -13,6 +13,9 @@ SUFFIXES = (*(s for s in WRITERS if s != ".tiff"), ".png", ".html")
 
 Suffix = Literal[".nc", ".gwy", ".gsf", ".tif", ".npy", ".sxm", ".png", ".html"]
 Side = Annotated[int | None, Field(ge=1, le=16384, description="Most pixels a side.")]
+
+_LENGTH = r"([0-9]{0,5}[1-9][0-9]{0,5}(\.[0-9]{0,20})?|0?\.[0-9]{0,5}[1-9][0-9]{0,20})"
+"""A positive number, as it is written for people."""
 
 
 class Which(BaseModel):
@@ -25,21 +28,12 @@ class Which(BaseModel):
     size_nm: str | None = Field(
         None,
         max_length=60,
-        pattern=r"^[0-9.eE+-]+,[0-9.eE+-]+$",
+        pattern=f"^{_LENGTH},{_LENGTH}$",
         description="WIDTH,HEIGHT in nm, for a file that does not say it.",
     )
     unit: str | None = Field(
         None, max_length=40, description="Of the values, for a file that does not say it: nm, pA."
     )
-
-    @field_validator("size_nm")
-    @classmethod
-    def _two_lengths(cls, value: str | None) -> str | None:
-        if value is not None:
-            width, height = map(float, value.split(","))
-            if not (0 < width < 1e9 and 0 < height < 1e9):
-                raise ValueError("size_nm is WIDTH,HEIGHT, both positive")
-        return value
 
     def reading(self) -> dict[str, object]:
         """The arguments of `io.read`."""
@@ -77,6 +71,12 @@ class Wish(Which):
         """What a job is told."""
         names = ("task", "factor", "model", "calls", "draws", "ghosts", "mend", "seed")
         return {name: getattr(self, name) for name in names}
+
+
+class Refused(BaseModel):
+    """Why not, in one line."""
+
+    error: str
 
 
 class Chosen(BaseModel):
