@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +33,21 @@ def _no_choice_of_the_users(tmp_path_factory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
         patch.delenv("SCANMEND_RUNTIME", raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium without a window; not for the whole session: its loop would be in others' way."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium")
+    quiet = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync")
+    quiet += ("disable-background-networking", "disable-component-update")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=[f"--{q}" for q in quiet])
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 /** The toolbar of the restore page: what it and its keys do to the stage. */
 
 import { CHOICES } from "./colours.js";
-import { onKeys, make } from "./frame.js";
+import { make, onKeys } from "./frame.js";
 import { LevelBar } from "./levelbar.js";
 import { legend, profiles, readout } from "./readout.js";
-import { unitFor } from "./units.js";
 
 const find = (id) => document.getElementById(id);
 const MODES = { level: "p", colours: "c", layout: "v", domain: "f", right: "n", overlay: "m" };
@@ -48,7 +47,7 @@ export function controls(stage) {
   onKeys({ ...actions, l: drawLines, 0: fit, a: () => find("auto").click() });
   find("threshold").addEventListener("change", ({ target }) => {
     if (!(target.valueAsNumber > 0)) return;
-    stage.threshold = target.valueAsNumber / thresholdUnit(stage)[0];
+    stage.threshold = target.valueAsNumber / Number(target.dataset.factor);
     stage.refresh();
   });
   divider(stage);
@@ -83,11 +82,9 @@ function present(stage, scans, verdict) {
   stage.show(scans);
 }
 
-const thresholdUnit = (stage) => unitFor(stage.scans.get("measured").unit, stage.threshold);
-
 /** Titles of the images, and which controls apply. */
 function titles(stage) {
-  const { layout, domain, right, overlay } = stage;
+  const { layout, domain, right } = stage;
   const both = stage.images().size > 1;
   const of = domain === "fourier" ? ", log power" : "";
   find("panes").dataset.layout = layout;
@@ -96,12 +93,6 @@ function titles(stage) {
   find("rightTitle").textContent = both ? right + of : "not restored yet";
   find("leftTitle").textContent = layout === "slider" && both ? `measured${of} | ${right}${of}` : `measured${of}`;
   find("divider").hidden = layout !== "slider" || !both;
-  const marks = stage.scans.has("spread") && overlay !== "none";
-  find("thresholdRow").hidden = !marks;
-  if (!marks) return;
-  const [factor, unit] = thresholdUnit(stage);
-  find("threshold").value = Number((factor * stage.threshold).toPrecision(3));
-  find("thresholdUnit").textContent = unit;
 }
 
 /** The divider of the slider view, by mouse and by arrows. */

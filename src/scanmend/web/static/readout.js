@@ -92,16 +92,15 @@ export function legend(stage) {
   find("legend").hidden = !shown;
   if (!shown) return;
   const [factor, unit] = unitFor(spread.unit, stage.threshold);
-  const limit = `${number(factor * stage.threshold)} ${unit}`;
+  const threshold = find("threshold");
+  threshold.dataset.factor = factor;
+  threshold.value = Number((factor * stage.threshold).toPrecision(3));
   let [above, known] = [0, 0];
   for (const v of spread.values) {
     if (v === v) known++;
     if (v > stage.threshold) above++;
   }
-  const share = `${number((100 * above) / known, 2)} %`;
-  find("legend").textContent =
-    stage.overlay === "doubtful"
-      ? `doubtful: the truth may lie more than ${limit} off (${share} of the pixels)`
-      : `spread: from none to ${number(2 * factor * stage.threshold)} ${unit} and more`;
-  find("legend").dataset.share = share;
+  const doubtful = stage.overlay === "doubtful";
+  find("meaning").textContent = doubtful ? "doubtful: the truth may be off by more than" : "spread: half tinted at";
+  find("share").textContent = `${unit}${doubtful ? `, ${fixed((100 * above) / known, 0.1)} % of the pixels` : ""}`;
 }

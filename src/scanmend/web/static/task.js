@@ -103,7 +103,7 @@ export function report(job) {
   const busy = job !== null && isBusy(job);
   find("progress").hidden = find("stop").hidden = !busy;
   find("progress").value = job?.progress ?? 0;
-  form.dataset.state = job?.state ?? "";
+  Object.assign(form.dataset, { state: job?.state ?? "", job: job?.id ?? "" });
   const took = job?.seconds == null ? "" : ` in ${job.seconds.toFixed(2)} s`;
   const said = {
     waiting: "waiting for its turn",
