@@ -185,7 +185,7 @@ def test_from_a_folder_to_a_saved_file_by_keyboard_alone(page, folder, tmp_path)
         page.keyboard.press("Enter")
     saved = tmp_path / download.value.suggested_filename
     download.value.save_as(saved)
-    assert saved.name == "simulated_restored.gwy"
+    assert saved.name.startswith("simulated") and saved.name.endswith("_restored.gwy")
     assert any("restored by" in step for step in scanmend.read(saved).history)
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()

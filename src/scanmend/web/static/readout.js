@@ -54,8 +54,8 @@ const frequency = ([y, x]) => [
 ];
 
 function idle(stage) {
-  if (stage.line) return "Drag another line, or move its end with Alt and arrows.";
-  return "Point at the image to read heights; drag a line with Shift, or with Line switched on.";
+  if (stage.line) return "Alt and arrows move the end of the line.";
+  return "Point to read heights; drag with Shift to draw a line.";
 }
 
 /** Draws the profiles along the stage's line, of the surfaces that are shown. */
