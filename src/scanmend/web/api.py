@@ -21,7 +21,7 @@ from . import answers, reference
 from .files import File, Files
 from .folders import Folders, NotListed
 from .jobs import Full, Job, Jobs, NotDone, scans_of
-from .messages import SUFFIXES, Chosen, Refused, Shown, Side, Suffix, Wish
+from .messages import SUFFIXES, Chosen, Shown, Side, Suffix, Wish
 from .reading import Reader
 from .settings import Settings
 from .shelf import Gone
@@ -92,7 +92,7 @@ _BODY = {
 _SENT = {"requestBody": {"required": True, "content": {"multipart/form-data": _FORM}}}
 
 Here = Annotated[Parts, Depends(_parts)]
-router = APIRouter(prefix="/api", responses={"4XX": {"model": Refused}})
+router = APIRouter(prefix="/api")
 
 
 def status(error: Exception) -> int:

@@ -18,6 +18,7 @@ from ..errors import ScanmendError
 from . import api, watching
 from .folders import Folders
 from .guard import Guard
+from .messages import Refused
 from .settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -52,6 +53,7 @@ def create(settings: Settings) -> FastAPI:
         docs_url=None,  # that page loads its scripts from another host
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        responses={"4XX": {"model": Refused}},
         lifespan=lifespan,
     )
     app.state.parts = parts

@@ -49,7 +49,7 @@ class Settings:
     parse_s: float = 30.0
     parse_bytes: int = 2 << 30
     disk_bytes: int = 4 << 30
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 512 << 20
     waiting: int = 50
 
     @property
