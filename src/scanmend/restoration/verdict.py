@@ -80,9 +80,7 @@ def verdict(result: Restoration, model: Model) -> Verdict:
     if max(own) > OBLONG * min(own):
         notes.append("the pixels are far from square, and models learn from square ones")
     if card.get("surface"):
-        notes.append(
-            f"the model learned from {card['surface']}: elsewhere its spread is a guess"
-        )
+        notes.append(f"the model learned from {card['surface']}: elsewhere its spread is a guess")
     if missing:
         notes.append(f"{missing:.1%} of the pixels were not measured, and stay so")
     if said.get("calls", 1) > 1:
