@@ -176,10 +176,11 @@ def calibration() -> None:
                 own = [spearmanr(np.arange(6), [s.finest_nm for s in line])[0] for line in series]
                 grown = [line[-1].finest_nm / line[0].finest_nm for line in series]
                 cells = ["-"] * 3 + [f"x {np.median(grown):.2f}"]
-                rows.append((measure, damage, most, f"{np.mean(own):.2f}", *cells, "-"))
+                rows.append((measure, damage, most, f"{np.nanmean(own):.2f}", *cells, "-"))
                 continue
             damaged = [
-                kinds(x)[measure][2](s, _rng(i)) for i, (s, x) in enumerate(zip(clean, shares))
+                kinds(x)[measure][2](s, _rng(i))
+                for i, (s, x) in enumerate(zip(clean, shares, strict=True))
             ]
             values = np.array([getattr(state(scan), measure) for scan in damaged])
             quarters = [f"{np.median(part):.3g}" for part in np.array_split(values, 4)]

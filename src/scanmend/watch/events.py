@@ -21,9 +21,12 @@ class Event:
         name: The file, relative to the watched folder, with "/" between its parts; "." is the
             folder itself.
         at: When, ISO 8601 with zone.
+        modified_ns: Time stamp of the file, by which scans are in the order of taking; None of the
+            folder.
     """
 
     name: str
+    modified_ns: int | None = None
     at: str = field(default_factory=_now)
 
     def table(self) -> dict[str, Any]:

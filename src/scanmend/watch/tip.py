@@ -2,7 +2,7 @@
 
 Ghosts of a multiple tip are not among it: no simple measure told them from the surface's own
 structure in simulated scans. Neither is a blunter tip, from one scan alone: how fine a scan can be
-depends on the surface, so sharpness is compared with that of earlier scans of the same pixels.
+depends on the surface, so sharpness is compared with that of earlier scans with such pixels.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ FEWEST_LINES = 32
 LIMITS = {"disturbed": 0.02, "jumps_pm": 5.0, "step_pm": 25.0, "noise_pm": 25.0}
 """What clean simulated scans stay below, see docs/watching.md."""
 
-COARSER = 1.5
-"""By how much the finest detail may grow, against the sharpest third of earlier scans."""
+WORSE = {"finest_nm": 2.0, "noise_pm": 1.5}
+"""By how much these may grow, against the median of earlier scans with such pixels: they depend on
+the surface as well, of which nothing is known."""
 
 WORDS = {
     "disturbed": "streaks",
@@ -86,10 +87,10 @@ class TipState:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The state at one scan: its file's name, and when it was done, ISO 8601."""
+    """The state at one scan: the time stamp of its file, and its name."""
 
+    modified_ns: int
     name: str
-    at: str
     state: TipState
 
 
@@ -160,15 +161,15 @@ def _robust(values: NDArray[np.float64]) -> float:
 
 
 def excess(states: Sequence[TipState]) -> dict[str, float]:
-    """How many times each measure of the last state is its limit, sharpness against the others."""
+    """How many times each measure of the last state is its limit; sharpness only after 4 others."""
     last = states[-1]
-    same = [
-        s.finest_nm for s in states[-_BEFORE - 1 : -1] if 0.8 < s.pixel_nm / last.pixel_nm < 1.25
-    ]
+    before = states[-_BEFORE - 1 : -1]
+    same = [s for s in before if 0.8 < s.pixel_nm / last.pixel_nm < 1.25]
     found = last.beyond()
     if len(same) >= OF:
-        sharpest = float(np.median(np.sort(same)[: max(1, len(same) // 3)]))
-        found["finest_nm"] = last.finest_nm / sharpest / COARSER
+        for name, worse in WORSE.items():
+            usual = worse * float(np.median([getattr(s, name) for s in same]))
+            found[name] = getattr(last, name) / max(usual, LIMITS.get(name, 0.0))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 import itertools
 import threading
@@ -11,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from .. import figures, models, restoration
 from ..errors import (
@@ -107,6 +109,10 @@ class _File:
     grown: str | None = None
     told: bool = False
 
+    def known_by(self) -> dict[str, Any]:
+        """What every event says of it."""
+        return {"name": self.name, "modified_ns": self.stamp.modified_ns}
+
 
 @dataclass
 class Watcher:
@@ -120,6 +126,7 @@ class Watcher:
 
     settings: Settings
     tips: list[tip.Sample] = field(default_factory=list, init=False)
+    """Of what was restored, in the order of taking."""
 
     def __post_init__(self) -> None:
         if not self.settings.folder.is_dir():
@@ -134,7 +141,7 @@ class Watcher:
         for entry in self.journal.entries:
             if entry.final and entry.tip and entry.file.startswith(home):
                 state = tip.TipState(**entry.tip)
-                self.tips.append(tip.Sample(self._relative(entry.file), entry.at, state))
+                self._add(tip.Sample(entry.modified_ns, self._relative(entry.file), state))
 
     def events(self, stop: threading.Event | None = None, *, once: bool = False) -> Iterator[Event]:
         """Looks, restores and tells, until `stop` is set; with `once`, until all is done."""
@@ -181,7 +188,7 @@ class Watcher:
                 self._renew(file, seen, changed)
                 if not was_decided:
                     continue
-            yield Seen(name=name, size_bytes=seen.size_bytes)
+            yield Seen(**file.known_by(), size_bytes=seen.size_bytes)
 
     def _changed(self, seen: Stamp, before: float) -> float:
         """When a file changed, s of the monotonic clock.
@@ -256,7 +263,7 @@ class Watcher:
         file.due = now + s.settle_s if settled else file.still_since + s.settle_s
         if isinstance(error, UnknownFormat) and settled:
             file.due = float("inf")
-            yield Ignored(name=file.name, why="it is no scan")
+            yield Ignored(**file.known_by(), why="it is no scan")
         elif impatient:
             # Another program may hold it for long: it is asked for again, ever more seldom.
             file.due = now + max(s.patience_s, (now - file.still_since) / 2)
@@ -265,7 +272,7 @@ class Watcher:
             if not file.told:
                 file.told = True
                 kind = Ignored if isinstance(error, _NO_SCAN) else Failed
-                yield kind(name=file.name, why=_why(error, file.name))
+                yield kind(**file.known_by(), why=_why(error, file.name))
 
     def _restored(self, file: _File, scan: Scan, content: str, final: bool) -> Iterator[Event]:
         there = growing.measured(scan)
@@ -273,11 +280,11 @@ class Watcher:
             file.due = float("inf")
             if entry.file != self._absolute(file.name):
                 same = f"the same as {Path(entry.file).name}, which is done: {entry.output}"
-                yield Ignored(name=file.name, why=same)
+                yield Ignored(**file.known_by(), why=same)
             return
         if any(step.startswith(("restored by", "upscaled ")) for step in scan.history):
             file.due = float("inf")
-            yield Ignored(name=file.name, why="it is a result of ours")
+            yield Ignored(**file.known_by(), why="it is a result of ours")
             return
         if not final and (there.sum() < FEWEST_LINES or file.grown == content):
             return
@@ -293,10 +300,10 @@ class Watcher:
             output, figure = self._write(file, result, content, final, state)
         except Exception as error:  # whatever it is, the next file is still to be restored
             file.due = float("inf")
-            yield Failed(name=file.name, why=_why(error, file.name))
+            yield Failed(**file.known_by(), why=_why(error, file.name))
             return
         facts = {
-            "name": file.name,
+            **file.known_by(),
             "seconds": round(time.monotonic() - file.changed, 3),
             "measured_rows": int(there.sum()),
             "rows": len(there),
@@ -308,11 +315,17 @@ class Watcher:
         if not final:
             yield Growing(**facts)
             return
-        done = Restored(**facts, source_sha256=content, tip=state)
+        advice = None
         if state is not None:
-            self.tips.append(tip.Sample(file.name, done.at, state))
-        advice = tip.advice([sample.state for sample in self.tips]) if state else None
-        yield Restored(**facts, source_sha256=content, tip=state, advice=advice, at=done.at)
+            sample = tip.Sample(file.stamp.modified_ns, file.name, state)
+            self._add(sample)
+            if sample is self.tips[-1]:  # and none of a backlog
+                advice = tip.advice([sample.state for sample in self.tips])
+        yield Restored(**facts, source_sha256=content, tip=state, advice=advice)
+
+    def _add(self, sample: tip.Sample) -> None:
+        """Into the order of taking: of a backlog the newest scan is restored first."""
+        bisect.insort(self.tips, sample, key=lambda s: s.modified_ns)
 
     def _restore(self, scan: Scan) -> Restoration:
         return restoration.restore(scan, self.settings.model)

@@ -53,7 +53,12 @@ class Watched:
             if name.is_relative_to(self.folder):
                 known = {"event": "restored" if entry.final else "growing", "output": entry.output}
                 short = name.relative_to(self.folder).as_posix()
-                self.files[short] = known | {"name": short, "at": entry.at, "tip": entry.tip}
+                self.files[short] = known | {
+                    "name": short,
+                    "at": entry.at,
+                    "modified_ns": entry.modified_ns,
+                    "tip": entry.tip,
+                }
         self._thread = threading.Thread(target=self._work, name=f"watch {folder}", daemon=True)
 
     def start(self) -> None:
@@ -84,7 +89,6 @@ class Watched:
             "tips": [
                 {
                     "name": sample.name,
-                    "at": sample.at,
                     **sample.state.table(),
                     "excess": tip.excess(states[: i + 1]),
                 }

@@ -44,7 +44,7 @@ async function watch() {
   items = new Map();
   current = null;
   find("files").replaceChildren();
-  find("where").textContent = `${told.folder} → ${told.output}`;
+  find("where").textContent = `${told.folder}, results in ${told.output.slice(told.folder.length + 1)}`;
   for (const file of files.values()) list(file);
   count();
   chart(told);
@@ -72,13 +72,20 @@ async function happen(event) {
   list(file);
   count();
   const isPicture = event.event === "growing" || event.event === "restored";
-  if (isPicture && (find("follow").checked || name === current || !current)) select(name);
+  const wanted = find("follow").checked && name === newest()?.name;
+  if (isPicture && (wanted || name === current || !current)) select(name);
   if (event.event === "restored") chart(await getJSON(base()));
 }
 
-const newest = () => [...files.values()].reverse().find((file) => file.output);
+const newest = () => inOrder().find((file) => file.output);
 
-/** Puts a file on top of the list. */
+/** The newest first, as they are listed. */
+const inOrder = () => [...find("files").children].map((item) => files.get(item.firstElementChild.title));
+
+/** Scans are in the order of taking: of a backlog, the newest is restored first. */
+const isNewer = (a, b) => a.modified_ns > b.modified_ns;
+
+/** Puts a file into its place in the list. */
 function list(file) {
   const { name, event } = file;
   const canvas = items.get(name)?.querySelector("canvas") ?? make("canvas", { width: THUMB, height: THUMB, ariaHidden: "true" });
@@ -95,16 +102,18 @@ function list(file) {
   items.get(name)?.remove();
   const item = make("li", {}, button);
   items.set(name, item);
-  find("files").prepend(item);
+  const older = [...files.values()].filter((other) => other !== file && items.get(other.name)?.isConnected && !isNewer(other, file));
+  const after = older.length ? items.get(older.reduce((a, b) => (isNewer(b, a) ? b : a)).name) : null;
+  find("files").insertBefore(item, after);
 }
 
 function saidOf({ event, why, seconds, measured_rows, rows, columns, size_bytes, at }) {
   const clock = new Date(at).toLocaleTimeString([], { hour12: false });
-  if (why) return `${clock}  ${why}`;
-  if (event === "seen") return `${clock}  ${number(size_bytes / 1024)} KiB, being written`;
+  if (why) return `${clock} · ${why}`;
+  if (event === "seen") return `${clock} · ${number(size_bytes / 1024)} KiB, being written`;
   const part = measured_rows < rows ? `line ${measured_rows} of ${rows}` : columns ? `${columns} × ${rows}` : "";
   const time = seconds == null ? "" : `picture after ${number(seconds, 2)} s`;
-  return [clock, part, time].filter(Boolean).join("  ");
+  return [clock, part, time].filter(Boolean).join(" · ");
 }
 
 function count() {
@@ -155,15 +164,15 @@ function chart(told) {
   find("tip").hidden = !last.length;
   if (!last.length) return;
   const x = last.map((_, i) => i - last.length + 1);
-  const ends = last.length === 1 ? [-1, 0] : [x[0], 0];
+  const ends = [1 - SHOWN, 0];
   const curves = Object.entries(told.words).map(([name, words]) => ({
     name: words,
-    x: last.length === 1 ? ends : x,
-    y: last.length === 1 ? [last[0].excess[name] ?? NaN, last[0].excess[name] ?? NaN] : last.map((tip) => tip.excess[name] ?? NaN),
+    x: last.length === 1 ? [-1, 0] : x, // one alone as a short line
+    y: (last.length === 1 ? [last[0], last[0]] : last).map((tip) => tip.excess[name] ?? NaN),
     colour: COLOURS[name],
   }));
   const limit = { name: "limit", x: ends, y: [1, 1], colour: "--quiet" };
-  plot(find("chart"), [...curves, limit, { name: "", x: ends, y: [0, 0], colour: "--rule" }], "scans ago", "times its limit");
+  plot(find("chart"), [...curves, limit], "scans ago", "times its limit");
   find("advice").textContent = told.advice ?? "no reason to re-condition";
   find("advice").classList.toggle("bad", Boolean(told.advice));
   const now = last.at(-1);
@@ -187,7 +196,7 @@ function complain(message) {
 }
 
 function step(by) {
-  const names = [...files.keys()].reverse();
+  const names = inOrder().map((file) => file.name);
   const at = names.indexOf(current) + by;
   if (!(at in names)) return;
   choose(names[at]);
