@@ -5,7 +5,7 @@ Run: python benchmarks/watching.py [picture] [preview] [tip] [alarms]        (al
 Surfaces are simulated, 128 x 128 pixels, at pitches that the model can be brought to. Each measure
 is shown damage of its own kind, of strength 0 to the one named, one surface for each strength, so
 that the surfaces' differences count against it; sharpness is compared on the same surface, as the
-rule does it. Series of scans are drawn from what was so measured, with damage of every kind at once.
+rule does it. Series of scans are drawn from what was so measured, damaged in every way at once.
 """
 
 from __future__ import annotations
@@ -107,8 +107,10 @@ def picture() -> None:
             thread.join()
         median, least = np.median(seconds[1:]), min(seconds)
         rows.append(
-            (f"{settle_s:g}", f"{interval_s:g}", "yes" if png else "no")
-            + tuple(f"{s:.2f}" for s in (seconds[0], median, least, median - settle_s))
+            (
+                *(f"{settle_s:g}", f"{interval_s:g}", "yes" if png else "no"),
+                *(f"{s:.2f}" for s in (seconds[0], median, least, median - settle_s)),
+            )
         )
     head = (
         "settling s",
@@ -207,7 +209,7 @@ def alarms() -> None:
     rng, rows = _rng(0), []
     for name in ("si001h", "surface"):
         clean = list(surfaces(name, COUNT))
-        # A session stays with one kind of surface and pitch: sharpness is that of each scan.
+        # Each scan is of a surface of its own, where a session stays with one: that is harder.
         good = [state(scan) for scan in clean]
         bad = [state(preset("realistic")(scan, _rng(i))) for i, scan in enumerate(clean)]
         worn = [state(_worn(scan, _rng(i))) for i, scan in enumerate(clean)]

@@ -24,18 +24,18 @@ KINDS = {
     "step_pm": lambda x: TipChange((0, 0), 1.0, (0.5 * x, 0.5 * x), persists=True),
     "noise_pm": lambda x: AcquisitionNoise((40 * x, 40 * x), (0, 0)),
 }
-COUNT = 14
+COUNT = 12
 
 
 @pytest.fixture(scope="module", params=["si001h", "surface"])
-def clean(request) -> list[Scan]:
-    """Clean scans that the model can be brought to."""
+def clean(request) -> tuple[bool, list[Scan], list[tip.TipState]]:
+    """Whether the model was made for them; clean scans that it can be brought to; their states."""
     found, seed = [], 0
     while len(found) < COUNT:
         scan = Surface(request.param).piece("test", 96, np.random.default_rng(seed)).scan
         found += [scan] if 0.06 < scan.pixel_nm[1] < 0.5 else []
         seed += 1
-    return found
+    return request.param == "si001h", found, [state(scan) for scan in found]
 
 
 def state(scan: Scan) -> tip.TipState:
@@ -46,19 +46,18 @@ def state(scan: Scan) -> tip.TipState:
 
 @pytest.mark.parametrize("measure", KINDS)
 def test_a_measure_grows_with_the_damage_and_clean_scans_stay_below_its_limit(clean, measure):
+    model, scans, states = clean
     shares = np.linspace(0, 1, COUNT)
     damaged = [
         getattr(state(KINDS[measure](x)(scan, np.random.default_rng(i))), measure)
-        for i, (scan, x) in enumerate(zip(clean, shares, strict=True))
+        for i, (scan, x) in enumerate(zip(scans, shares, strict=True))
     ]
     # One surface for each strength. On those that the model was not made for, it removes less.
-    known = (
-        clean[0].history[0]
-        == Surface("si001h").piece("test", 96, np.random.default_rng(0)).scan.history[0]
-    )
-    assert spearmanr(shares, damaged)[0] > (0.75 if known else 0.4)
-    undamaged = [getattr(state(scan), measure) for scan in clean]
-    assert np.mean(np.array(undamaged) > tip.LIMITS[measure]) < 0.1
+    assert spearmanr(shares, damaged)[0] > (0.75 if model else 0.4)
+    undamaged = np.array([getattr(s, measure) for s in states])
+    assert np.median(undamaged) < tip.LIMITS[measure] / 3
+    if model:
+        assert np.sum(undamaged > tip.LIMITS[measure]) <= 1
 
 
 def test_offsets_and_noise_are_measured_in_picometres():
@@ -80,7 +79,7 @@ def test_a_blunter_tip_shows_against_earlier_scans():
     sharp = [state(scan)] * 5
     blunt = state(BluntTip((2, 2))(scan, np.random.default_rng(0)))
     assert "finest_nm" not in tip.excess(sharp[:3])
-    assert tip.excess(sharp)["finest_nm"] == pytest.approx(1 / tip.COARSER)
+    assert tip.excess(sharp)["finest_nm"] == pytest.approx(1 / tip.WORSE["finest_nm"])
     assert tip.excess([*sharp, blunt])["finest_nm"] > 1
     coarser = replace(blunt, pixel_nm=2 * blunt.pixel_nm)
     assert "finest_nm" not in tip.excess([*sharp, coarser])

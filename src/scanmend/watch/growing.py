@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..scan import Restoration, Scan
 
-AROUND = 48
+AROUND = 32
 """Lines on either side that a restored line depends on, for a preview: see docs/watching.md."""
 
 
@@ -40,7 +40,7 @@ def extend(
     """Restores a scan of which `before` is known, only the lines near those that have changed.
 
     Plane and range of heights are those of the lines around: it is a preview, off from the whole
-    restoration by about a quarter of the spread, and more at streaks (docs/watching.md).
+    restoration by a tenth of the spread, and more at streaks (docs/watching.md).
 
     Args:
         before: Of the same grid; None if there is none, and then all lines are restored.
