@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import socket
 import subprocess
@@ -13,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import scanmend
-from scanmend import figures, io, level
+from scanmend import figures, level
 from scanmend.crystals import silicon
 from scanmend.degrade import recipe
 from scanmend.scan import Acquisition, Scan
@@ -38,7 +41,10 @@ def measured() -> Scan:
 def folder(measured, tmp_path_factory) -> Path:
     where = tmp_path_factory.mktemp("scans")
     for suffix in (".sxm", ".gwy", ".nc"):
-        io.write(measured, where / f"simulated{suffix}")
+        scanmend.write(measured, where / f"simulated{suffix}")
+    pitch = measured.pixel_nm
+    fewer = replace(measured, values=measured.values[::2].copy(), pixel_nm=(2 * pitch[0], pitch[1]))
+    scanmend.write(fewer, where / "fewer.nc")
     np.save(where / "bare.npy", measured.values)
     (where / "broken.sxm").write_bytes((where / "simulated.sxm").read_bytes()[:3000])
     return where
@@ -110,7 +116,7 @@ def place(page, canvas: str, row: float, column: float, shape=(96, 128)) -> tupl
     scale = min(box["width"] / shape[1], box["height"] / shape[0])
     x = box["x"] + box["width"] / 2 + (column + 0.5 - shape[1] / 2) * scale
     y = box["y"] + box["height"] / 2 + (row + 0.5 - shape[0] / 2) * scale
-    return x, y
+    return round(x), round(y)
 
 
 def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -129,12 +135,8 @@ def says(page, name: str) -> str:
 
 def pixels(page, canvas: str) -> np.ndarray:
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 30)))")
-    data = page.evaluate(
-        """id => { const c = document.getElementById(id), { width, height } = c;
-        return [height, width, ...c.getContext("2d").getImageData(0, 0, width, height).data] }""",
-        canvas.removeprefix("#"),
-    )
-    return np.array(data[2:], np.uint8).reshape(data[0], data[1], 4)
+    url = page.evaluate("id => document.querySelector(id).toDataURL()", canvas)
+    return np.array(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
 
 
 def of_job(page, address: str, name: str) -> np.ndarray:
@@ -235,23 +237,25 @@ def test_zoom_and_pan_are_linked(page, folder):
     opened(page, folder / "simulated.nc")
     x, y = place(page, "#left", 20, 30)
     page.mouse.move(x, y)
-    before = says(page, "x"), says(page, "y"), page.locator("#left").get_attribute("data-scale-bar")
+    before = says(page, "x"), says(page, "y")
+    bar = page.locator("#left").get_attribute("data-scale-bar")
     page.mouse.wheel(0, -800)
     page.mouse.move(x, y)
-    assert (says(page, "x"), says(page, "y")) == before[:2], "zoom is about the pointer"
-    bars = [page.locator(c).get_attribute("data-scale-bar") for c in ("#left", "#rightCanvas")]
-    assert bars[0] == bars[1] != before[2]
+    assert (says(page, "x"), says(page, "y")) == before, "zoom is about the pointer"
+    page.wait_for_selector(f"#left:not([data-scale-bar='{bar}'])")
+    nearer = page.locator("#left").get_attribute("data-scale-bar")
+    page.wait_for_selector(f"#rightCanvas[data-scale-bar='{nearer}']")
     drag(page, (x, y), (x + 50, y + 30))
     page.mouse.move(x + 50, y + 30)
-    assert (says(page, "x"), says(page, "y")) == before[:2], "what was held stays under the pointer"
+    assert (says(page, "x"), says(page, "y")) == before, "what was held stays under the pointer"
     page.locator("#rightCanvas").focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowUp")
     page.mouse.move(x + 90, y + 70)
-    assert (says(page, "x"), says(page, "y")) == before[:2], "arrows pan by 40"
+    assert (says(page, "x"), says(page, "y")) == before, "arrows pan by 40"
     page.keyboard.press("0")
     page.mouse.move(x, y)
-    assert (says(page, "x"), says(page, "y")) == before[:2], "shown whole again"
+    assert (says(page, "x"), says(page, "y")) == before, "shown whole again"
 
 
 def test_a_line_gives_both_profiles(page, folder, measured):
@@ -352,21 +356,32 @@ def test_levels_colours_and_what_is_on_the_right(page, folder):
         assert page.locator("#rightTitle").inner_text() == name
 
 
-def test_draws_and_more_lines(page, folder, measured):
+def test_draws_are_shown(page, folder):
     opened(page, folder / "simulated.nc", at_once=False)
     page.fill("[name=draws]", "2")
     page.click("#go")
     restored(page)
     assert "draw 2" in page.locator("#right option").all_inner_texts()
-    page.fill("[name=draws]", "0")
+    page.select_option("#right", "draw 2")
+    assert page.locator("#rightTitle").inner_text() == "draw 2"
+
+
+def test_lines_are_put_between_those_that_were_scanned(page, folder, address):
+    opened(page, folder / "fewer.nc", at_once=False)
     page.select_option("#job", "2")
     assert page.locator("#go").inner_text() == "Upscale"
-    before = page.locator("#task").get_attribute("data-job")
     page.click("#go")
-    restored(page, before)
+    restored(page)
     assert page.locator("#right option").all_inner_texts() == ["restored", "spread"]
-    page.mouse.move(*place(page, "#left", 50, 50))
-    assert says(page, "restored").endswith("pm")
+    finer = of_job(page, address, "restored")
+    assert finer.shape == (96, 128)
+    for row in (60, 61):  # both halves of one measured line
+        page.mouse.move(*place(page, "#rightCanvas", row, 70))
+        shown = [float(says(page, name).split()[0]) for name in ("restored", "measured")]
+        measured_pm = 1e3 * of_job(page, address, "measured")[30, 70]
+        change = 1e3 * finer[row, 70] - measured_pm
+        tilt = 1e3 * 0.8 / 96  # that a plane has across half a line, at most
+        assert shown[0] - shown[1] == pytest.approx(change, abs=tilt)
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])

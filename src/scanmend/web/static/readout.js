@@ -62,8 +62,9 @@ function idle(stage) {
 export function profiles(stage) {
   const { line } = stage;
   const shows = line && stage.domain === "surface" && stage.scans.size > 0;
-  find("profile").hidden = !shows;
-  if (!shows) return;
+  // Not while it is drawn: the images would make room for it under the mouse.
+  if (!shows || !stage.isDrawing) find("profile").hidden = !shows;
+  if (find("profile").hidden) return;
   const shown = ["measured", "restored"].filter((name) => stage.scans.has(name));
   if (stage.right.startsWith("draw ")) shown.push(stage.right);
   const images = shown.map((name) => [name, stage.levelled(name)]);

@@ -52,6 +52,11 @@ export class Stage extends EventTarget {
     return this.#views.surface.line;
   }
 
+  /** Whether it is not there yet, but about to be. */
+  get isDrawing() {
+    return this.#views.surface.isDrawing;
+  }
+
   /** Shows other scans, by name; "measured" is one of them. */
   show(scans) {
     this.scans = scans;

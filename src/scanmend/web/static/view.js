@@ -10,6 +10,8 @@ export class View extends EventTarget {
   pointer = null;
   /** Both ends of the line, [[y, x], [y, x]], or null. */
   line = null;
+  /** Whether the mouse is about to draw it. */
+  isDrawing = false;
 
   #whole = [0, 0, 1, 1]; // top, left, height, width
   #window = [1, 1];

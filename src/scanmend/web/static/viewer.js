@@ -222,7 +222,12 @@ export class Viewer {
       else view.pan(y - now.clientY, x - now.clientX);
       [x, y] = [now.clientX, now.clientY];
     };
-    const end = () => canvas.removeEventListener("pointermove", move);
+    view.isDrawing = draws;
+    const end = () => {
+      canvas.removeEventListener("pointermove", move);
+      view.isDrawing = false;
+      if (draws) view.draw(view.line);
+    };
     canvas.addEventListener("pointermove", move);
     canvas.addEventListener("pointerup", end, { once: true });
     canvas.addEventListener("pointercancel", end, { once: true });
