@@ -69,6 +69,7 @@ export function controls(stage) {
 function present(stage, scans, verdict) {
   for (const id of ["below", "levels"]) find(id).hidden = !scans.size;
   find("empty").hidden = scans.size > 0;
+  find("panes").toggleAttribute("data-empty", !scans.size);
   if (!scans.size) return stage.clear();
   const names = [...scans.keys()].filter((name) => name !== "measured");
   const [measured, restored] = [scans.get("measured"), scans.get("restored")];
@@ -89,7 +90,6 @@ function titles(stage) {
   const of = domain === "fourier" ? ", log power" : "";
   find("panes").dataset.layout = layout;
   find("rightPane").hidden = layout === "slider";
-  find("rightTitle").hidden = find("leftTitle").hidden = !stage.scans.size;
   find("rightTitle").textContent = both ? right + of : "not restored yet";
   find("leftTitle").textContent = layout === "slider" && both ? `measured${of} | ${right}${of}` : `measured${of}`;
   find("divider").hidden = layout !== "slider" || !both;

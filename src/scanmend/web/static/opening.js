@@ -95,7 +95,10 @@ export function thumbnails(work, choose) {
       radio.addEventListener("change", () => choose(image));
       const asked = { ...which({ ...work, image }), side: THUMB };
       if (!lacksScale(channel, work.scale)) thumbnail(canvas, query(`api/files/${work.file.id}/scan`, asked));
-      const title = [channel.name, direction].filter(Boolean).join(", ");
+      const foreign = !channel.quantity && channel.unit;
+      radio.disabled = Boolean(foreign);
+      const why = foreign && `in ${channel.unit}, which is neither height, current nor counts`;
+      const title = [channel.name, direction, why].filter(Boolean).join(", ");
       const arrow = { forward: " →", backward: " ←" }[direction] ?? "";
       return make("label", { title }, radio, canvas, make("span", {}, channel.name + arrow));
     }),

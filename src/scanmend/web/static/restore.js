@@ -67,7 +67,7 @@ async function select(work) {
   find("name").textContent = work.name;
   task.report(work.job);
   task.complain(work.error ?? work.job?.error);
-  if (!work.scans.size) show(work.scans);
+  if (!work.scans.size) blank();
   if (!work.file) return;
   task.askScale(work.image.channel, work.scale);
   opening.thumbnails(work, (image) => choose(work, image));
@@ -80,9 +80,15 @@ async function choose(work, image) {
   work.image = image;
   task.askScale(image.channel, work.scale);
   task.report(null);
-  show(work.scans);
+  blank();
   await load(work);
   begins(work);
+}
+
+/** Shows no scan, while there is none. */
+function blank() {
+  find("facts").replaceChildren();
+  show(new Map());
 }
 
 /** Drops what was made of a scan, and stops what is being made. */
