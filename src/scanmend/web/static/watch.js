@@ -44,7 +44,9 @@ async function watch() {
   items = new Map();
   current = null;
   find("files").replaceChildren();
-  find("where").textContent = `${told.folder}, results in ${told.output.slice(told.folder.length + 1)}`;
+  const inside = (path, folder) => path.slice(folder.length + 1);
+  find("where").textContent = `${find("folder").selectedOptions[0].text}, results in its folder “${inside(told.output, told.folder)}”`;
+  find("where").title = told.folder;
   for (const file of files.values()) list(file);
   count();
   chart(told);
