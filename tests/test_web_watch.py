@@ -132,7 +132,7 @@ def test_a_scan_appears_and_grows_before_ones_eyes(page, served):
     scanmend.write(surface(2, lines=60), folder / "live.sxm")
     state_of(page, "live.sxm", "growing")
     assert "line 60 of 128" in page.inner_text("#files")
-    page.wait_for_function("document.getElementById('left').dataset.scaleBar")
+    page.wait_for_selector("#left[data-scale-bar]")
     scanmend.write(surface(2), folder / "live.sxm", overwrite=True)
     state_of(page, "live.sxm", "restored")
     assert "picture after" in page.inner_text("#files")
@@ -152,14 +152,14 @@ def test_a_worn_tip_is_told_and_older_files_are_looked_at_by_keyboard(page, serv
     assert page.inner_text("#name") == "scan3.sxm"
     page.keyboard.press("j")
     page.keyboard.press("j")
-    page.wait_for_function("document.getElementById('name').textContent === 'scan1.sxm'")
+    page.wait_for_selector('#name:text-is("scan1.sxm")')
     assert not page.is_checked("#follow")
     page.keyboard.press("n")
     assert page.inner_text("#rightTitle") == "removed"
     page.keyboard.press("g")
-    page.wait_for_function("document.getElementById('name').textContent === 'scan3.sxm'")
+    page.wait_for_selector('#name:text-is("scan3.sxm")')
     page.click('#files button[title="scan0.sxm"]')
-    page.wait_for_function("document.getElementById('name').textContent === 'scan0.sxm'")
+    page.wait_for_selector('#name:text-is("scan0.sxm")')
 
 
 def test_what_was_done_is_there_after_a_restart(tmp_path):
