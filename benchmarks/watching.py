@@ -34,7 +34,8 @@ from scanmend.pairs.clean import Surface
 from scanmend.scan import Scan
 from scanmend.watch import growing, tip
 from scanmend.watch.events import Restored
-from scanmend.watch.watcher import Settings, Watcher
+from scanmend.watch.settings import Settings
+from scanmend.watch.watcher import Watcher
 
 COUNT, SIDE = 60, 128
 REACHED_NM = (0.06, 0.5)

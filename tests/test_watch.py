@@ -21,7 +21,8 @@ from scanmend.watch import growing
 from scanmend.watch.events import Failed, Gone, Growing, Ignored, Restored, Seen
 from scanmend.watch.folder import listing
 from scanmend.watch.journal import NAME, Journal, sha256
-from scanmend.watch.watcher import Settings, Watcher
+from scanmend.watch.settings import Settings
+from scanmend.watch.watcher import Watcher
 
 QUICK = {"interval_s": 0.02, "settle_s": 0.08, "patience_s": 0.6}
 

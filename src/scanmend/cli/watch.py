@@ -62,7 +62,8 @@ def watch(source: Path, folder: Path, kind: str, once: bool, as_json: bool, **ho
     format says how far it is. What was done is kept in the output folder, and not done again.
     """
     from ..watch.events import Failed
-    from ..watch.watcher import Settings, Watcher
+    from ..watch.settings import Settings
+    from ..watch.watcher import Watcher
 
     failed = False
     watcher = Watcher(Settings(source, folder, format=kind, **how))  # pyright: ignore[reportArgumentType]

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import bisect
-import io
-import itertools
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .. import figures, models, restoration
+from .. import models, restoration
 from ..errors import (
     NoSuchChannel,
     ReadError,
-    RecipeError,
     ScaleMissing,
     ScanmendError,
     UnknownFormat,
     UnsupportedFeature,
 )
 from ..io import read
-from ..io.write import WRITERS, whole
 from ..scan import Restoration, Scan
 from . import growing, tip
 from .events import Event, Failed, Gone, Growing, Ignored, Restored, Seen
 from .folder import Stamp, ends_in_zeros, listing, stamp
-from .journal import Entry, Journal, sha256
+from .journal import Journal, sha256
+from .results import Results, Source
+from .settings import Settings
 
 FEWEST_LINES = 16
 """With fewer, a growing scan says too little of its range of heights."""
@@ -39,51 +35,6 @@ _TELLS = (".sxm", "_mtrx")
 """Endings of files that say how far their scan is: they need not stand still."""
 
 _NO_SCAN = (NoSuchChannel, ScaleMissing, UnsupportedFeature)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is watched, and how.
-
-    Attributes:
-        folder: Where the microscope writes.
-        output: Where results go; may be the same.
-        model: Name or path; the default one if None.
-        format: Suffix of the results, without its dot.
-        png: Whether a figure is drawn besides.
-        channel, direction: Of the files; by default as `scanmend.read`.
-        interval_s: Between two looks into the folder, s.
-        settle_s: How long a file must stand still before it is read, s. Where time stamps are
-            coarse (2 s on FAT), no less than they are.
-        patience_s: How long a file may stand still unreadable, or a scan unfinished, before that is
-            taken for final, s.
-        subfolders: Whether those below are watched as well.
-        only_new: Whether files that are there at the beginning are left alone.
-
-    Raises:
-        RecipeError: A time is not positive, or nothing writes that format.
-    """
-
-    folder: Path
-    output: Path
-    model: str | None = None
-    format: str = "nc"
-    png: bool = False
-    channel: str | None = None
-    direction: str | None = None
-    interval_s: float = 1.0
-    settle_s: float = 2.0
-    patience_s: float = 30.0
-    subfolders: bool = False
-    only_new: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("interval_s", "settle_s", "patience_s"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"{name} must be above 0, got {getattr(self, name)}")
-        if f".{self.format}" not in WRITERS:
-            known = ", ".join(suffix[1:] for suffix in WRITERS)
-            raise RecipeError(f"nothing writes {self.format!r}: choose one of {known}")
 
 
 @dataclass
@@ -133,6 +84,7 @@ class Watcher:
             raise ReadError(f"there is no folder {self.settings.folder}: name one to watch")
         self._model_sha256 = models.load(self.settings.model).sha256
         self.journal = Journal(self.settings.output)
+        self._results = Results(self.settings, self.journal, self._model_sha256)
         self._files: dict[str, _File] = {}
         self._looked, self._began = -float("inf"), time.monotonic()
         self._last = ""
@@ -297,7 +249,8 @@ class Watcher:
             result, lines = growing.extend(known, scan, self._restore)
             file.known, file.grown = (None, None) if final else (result, content)
             state = tip.measure(scan, result.mean) if final else None
-            output, figure = self._write(file, result, content, final, state)
+            source = Source(file.name, self._absolute(file.name), file.stamp, content)
+            output, figure = self._results.write(source, result, final, state)
         except Exception as error:  # whatever it is, the next file is still to be restored
             file.due = float("inf")
             yield Failed(**file.known_by(), why=_why(error, file.name))
@@ -329,73 +282,6 @@ class Watcher:
 
     def _restore(self, scan: Scan) -> Restoration:
         return restoration.restore(scan, self.settings.model)
-
-    def _write(
-        self,
-        file: _File,
-        result: Restoration,
-        content: str,
-        final: bool,
-        state: tip.TipState | None,
-    ) -> tuple[str, str | None]:
-        """Result and figure, each in its place in one step, the journal's line before them."""
-        beginning = growing.beginning(result.measured)
-        output, figure = self._names(file, content, beginning)
-        drawn = io.BytesIO()
-        if figure:
-            figures.plot(result.measured, result).savefig(drawn, format="png")
-        folder = self.settings.output
-        (folder / output).parent.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as places:
-            place = places.enter_context(whole(folder / output, overwrite=True))
-            WRITERS[place.suffix](result, place)
-            written = [place]
-            if figure:
-                written.append(places.enter_context(whole(folder / figure, overwrite=True)))
-                written[-1].write_bytes(drawn.getbuffer())
-            entry = Entry(
-                file=self._absolute(file.name),
-                size_bytes=file.stamp.size_bytes,
-                modified_ns=file.stamp.modified_ns,
-                sha256=content,
-                model_sha256=self._model_sha256,
-                scan=beginning,
-                final=final,
-                complete=bool(growing.measured(result.measured).all()),
-                output=output,
-                hashes=tuple(map(sha256, written)),
-                tip=state.table() if state else None,
-                at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
-            )
-            self.journal.add(entry)
-        return output, figure
-
-    def _names(
-        self, file: _File, content: str, beginning: tuple[str, ...]
-    ) -> tuple[str, str | None]:
-        """Of result and figure: those of the same scan's earlier ones, else free ones.
-
-        STEM_restored, and if that is taken STEM-2_restored and so on: by the user, by another file
-        of that stem, or by another scan that had the file's name before.
-        """
-        s, own = self.settings, Path(file.name)
-        for number in itertools.count(1):
-            stem = f"{own.stem}{'' if number == 1 else f'-{number}'}_restored"
-            output = own.with_name(f"{stem}.{s.format}").as_posix()
-            figure = own.with_name(f"{stem}.png").as_posix() if s.png else None
-            entry = self.journal.of(output)
-            if entry and not (
-                entry.file == self._absolute(file.name)
-                and (
-                    entry.sha256 == content
-                    or (not entry.complete and growing.goes_on(entry.scan, beginning))
-                )
-            ):
-                continue
-            paths = [s.output / name for name in (output, figure) if name]
-            if all(self.journal.may_replace(path, output) for path in paths):
-                return output, figure
-        raise AssertionError("counting has no end")
 
     def _absolute(self, name: str) -> str:
         return str(self.settings.folder.resolve() / name)

@@ -17,7 +17,8 @@ from .. import io
 from ..errors import ReadError
 from ..watch import tip
 from ..watch.events import Event, Failed, Gone, Growing, Restored
-from ..watch.watcher import Settings, Watcher
+from ..watch.settings import Settings
+from ..watch.watcher import Watcher
 from . import answers
 from .messages import Side
 
