@@ -50,17 +50,21 @@ export function table(name) {
   return new Uint32Array(out.buffer);
 }
 
+const LINE = 1024; // values at a time, so that a browser compiles the loop at once
+
 /** Puts values into the pixels of an ImageData: `low` is the first colour, `high` the last. */
 export function paint({ data }, values, low, high, colours) {
   const pixels = new Uint32Array(data.buffer);
   const scale = STEPS / (high - low);
-  for (let i = 0; i < values.length; i++) {
-    const v = values[i];
-    if (v !== v) {
-      pixels[i] = colours[STEPS];
-      continue;
-    }
-    const step = (v - low) * scale;
-    pixels[i] = colours[step < 0 ? 0 : step >= STEPS ? STEPS - 1 : step | 0];
+  for (let from = 0; from < values.length; from += LINE) {
+    paintLine(pixels, values, from, Math.min(from + LINE, values.length), low, scale, colours);
+  }
+}
+
+function paintLine(pixels, values, from, to, low, scale, colours) {
+  for (let i = from; i < to; i++) {
+    const step = (values[i] - low) * scale;
+    if (step !== step) pixels[i] = colours[STEPS];
+    else pixels[i] = colours[step < 0 ? 0 : step >= STEPS ? STEPS - 1 : step | 0];
   }
 }

@@ -51,10 +51,12 @@ function select(a, k) {
 
 const median3 = (a, b, c) => Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
 
-/** At most `ENOUGH` of the values, evenly: by an odd stride, which seldom divides a width. */
+/** One value in how many, so that about `ENOUGH` are left; odd, which seldom divides a width. */
+const strideOf = ({ length }) => (length <= ENOUGH ? 1 : Math.ceil(length / ENOUGH) | 1);
+
 function sample(values) {
-  if (values.length <= ENOUGH) return values;
-  const stride = Math.ceil(values.length / ENOUGH) | 1;
+  const stride = strideOf(values);
+  if (stride === 1) return values;
   const some = new Float32Array(Math.floor(values.length / stride));
   for (let i = 0; i < some.length; i++) some[i] = values[i * stride];
   return some;
@@ -65,38 +67,63 @@ function sample(values) {
  * across the field of view. Pixels that a tip crash threw far off do not tilt it.
  */
 export function fitPlane(scan) {
-  const plane = leastSquares(scan, null, Infinity);
-  const off = subtractPlane(scan, plane);
-  let most = 0;
-  for (let i = 0; i < off.length; i++) {
-    off[i] = Math.abs(off[i]);
-    if (off[i] > most) most = off[i];
-  }
-  const far = CRASH * percentiles(sample(off), [50])[0];
-  return most > far ? leastSquares(scan, off, far) : plane;
+  const plane = leastSquares(scan);
+  const off = distances(scan, plane);
+  let most = 0; // of a sample: what is too small to be met by it tilts nothing
+  for (let i = 0; i < off.length; i++) if (off[i] > most) most = off[i];
+  const far = CRASH * percentiles(off, [50])[0];
+  return most > far ? leastSquares(withoutFar(scan, plane, far)) : plane;
 }
 
-function leastSquares({ values, rows, columns }, off, far) {
-  const a = [0, 0, 0, 0, 0, 0]; // sums of 1, x, y, xx, xy, yy
-  const b = [0, 0, 0]; // sums of z, zx, zy
-  for (let i = 0, at = 0; i < rows; i++) {
-    const y = (2 * i + 1) / rows - 1;
-    let n = 0, sx = 0, sxx = 0, sz = 0, szx = 0;
-    for (let j = 0; j < columns; j++, at++) {
-      const z = values[at];
-      if (z !== z || (off && off[at] > far)) continue;
-      const x = (2 * j + 1) / columns - 1;
-      n++;
-      sx += x;
-      sxx += x * x;
-      sz += z;
-      szx += z * x;
-    }
-    a[0] += n; a[1] += sx; a[2] += n * y; a[3] += sxx; a[4] += sx * y; a[5] += n * y * y;
-    b[0] += sz; b[1] += szx; b[2] += sz * y;
+/** How far a sample of the pixels lies from a plane. */
+function distances({ values, rows, columns }, [c, u, v]) {
+  const stride = strideOf(values);
+  const off = new Float32Array(Math.floor(values.length / stride));
+  for (let i = 0, at = 0; i < off.length; i++, at += stride) {
+    const row = Math.floor(at / columns);
+    const y = (2 * row + 1) / rows - 1;
+    const x = (2 * (at - row * columns) + 1) / columns - 1;
+    off[i] = Math.abs(values[at] - c - u * x - v * y);
   }
-  return solve([[a[0], a[1], a[2], b[0]], [a[1], a[3], a[4], b[1]], [a[2], a[4], a[5], b[2]]]);
+  return off;
 }
+
+/** The scan with NaN for what lies farther from a plane. */
+function withoutFar(scan, plane, far) {
+  const flat = subtractPlane(scan, plane);
+  return { ...scan, values: scan.values.map((z, i) => (Math.abs(flat[i]) > far ? NaN : z)) };
+}
+
+function leastSquares({ values, rows, columns }) {
+  const xs = Float64Array.from({ length: columns }, (_, j) => (2 * j + 1) / columns - 1);
+  const m = [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]; // the normal equations, z at the right
+  for (let i = 0; i < rows; i++) {
+    const [n, sx, sxx, sz, szx] = lineSums(values, i * columns, xs);
+    const y = (2 * i + 1) / rows - 1;
+    add(m[0], n, sx, n * y, sz);
+    add(m[1], sx, sxx, sx * y, szx);
+    add(m[2], n * y, sx * y, n * y * y, sz * y);
+  }
+  return solve(m);
+}
+
+/** Sums of 1, x, x², z and z·x over a line. By itself, so that a browser compiles it at once. */
+function lineSums(values, from, xs) {
+  let n = 0, sx = 0, sxx = 0, sz = 0, szx = 0;
+  for (let j = 0; j < xs.length; j++) {
+    const z = values[from + j];
+    if (z !== z) continue;
+    const x = xs[j];
+    n++;
+    sx += x;
+    sxx += x * x;
+    sz += z;
+    szx += z * x;
+  }
+  return [n, sx, sxx, sz, szx];
+}
+
+const add = (sums, ...more) => more.forEach((v, k) => (sums[k] += v));
 
 /** Gauss-Jordan with pivots; an unknown that nothing decides (a single line) is 0. */
 function solve(m) {
@@ -118,12 +145,15 @@ function solve(m) {
 /** The values without a plane of `fitPlane`, which may be of another scan of the same field. */
 export function subtractPlane({ values, rows, columns }, [c, u, v]) {
   const out = new Float32Array(values.length);
-  for (let i = 0, at = 0; i < rows; i++) {
+  for (let i = 0; i < rows; i++) {
     const start = c + v * ((2 * i + 1) / rows - 1) + u * (1 / columns - 1);
-    const step = (2 * u) / columns;
-    for (let j = 0; j < columns; j++, at++) out[at] = values[at] - start - step * j;
+    subtractRamp(values, out, i * columns, columns, start, (2 * u) / columns);
   }
   return out;
+}
+
+function subtractRamp(values, out, from, length, start, step) {
+  for (let j = 0; j < length; j++) out[from + j] = values[from + j] - start - step * j;
 }
 
 /** The values with every line's median at 0. */
