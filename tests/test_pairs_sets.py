@@ -297,7 +297,7 @@ def test_a_recipe_that_knows_heights_only(scans, tmp_path):
         io.write(scan, tmp_path / f"{n}.nc")
     currents = clean.folder(tmp_path)
     assert Pairs(currents, preset("paper")).sample(0).about["unit"] == "nA"
-    with pytest.raises(ScanError, match="noise in pm needs a height image, got one in nA"):
+    with pytest.raises(ScanError, match="damage in pm needs a height image, got one in nA"):
         build(currents, preset("realistic"), tmp_path / "out", counts=FEW)
     assert not (tmp_path / "out").exists()
 
