@@ -54,6 +54,15 @@ def test_steps_of_the_surface_stay():
         assert not level.jumps(Scan((step + noise).astype(np.float32), (0.2, 0.2))).any()
 
 
+def test_a_band_that_comes_back_slowly_is_no_jump():
+    """Else the rest of the scan would stand where the band stood."""
+    scan = pieces("si001h", 1, side=256)[0]
+    values, height = scan.values.copy(), np.ptp(scan.values)
+    values[30:36] += height
+    values[36:46] += np.linspace(height, 0, 10, dtype=np.float32)[:, None]
+    assert not level.jumps(Scan(values, scan.pixel_nm)).any()
+
+
 def test_tilt_does_not_matter_and_height_counts():
     scan = pieces("surface", 1)[0]
     values = scan.values.astype(np.float64)

@@ -66,12 +66,16 @@ def jumps(scan: Scan) -> NDArray[np.float64]:
     along = about.mean(axis=1, where=~holes)
     beside = np.lib.stride_tricks.sliding_window_view(np.pad(rise, 1), 3)[:, ::2]
     sudden = (beside * np.sign(rise)[:, None]).max(axis=1) < _BESIDE * np.abs(rise)
-    for k in np.flatnonzero((np.abs(rise) > _UNUSUAL * usual) & (along > _ALONG) & sudden):
+    suspects = np.flatnonzero((np.abs(rise) > _UNUSUAL * usual) & (along > _ALONG) & sudden)
+    profile = median(known, axis=1).astype(np.float64)
+    for k in sorted(suspects, key=lambda k: -abs(rise[k])):
         # Disturbed lines rise and fall again; where a tip has changed, lines stay.
         above, below = known[max(k + 1 - _STAY, 0) : k + 1], known[k + 1 : k + 1 + _STAY]
         stay = min(_agree(above, below, rise[k], tilt), _agree(below, above, -rise[k], -tilt))
-        if stay >= _STAY - 1:
-            offsets[lines[k + 1]] = rise[k]
+        # Where many lines are disturbed, a jump may be found and the one back may not.
+        without = profile - rise[k] * (np.arange(len(lines)) > k)
+        if stay >= _STAY - 1 and _bend(without) < _bend(profile):
+            profile, offsets[lines[k + 1]] = without, rise[k]
     offsets = np.cumsum(offsets)
     return offsets - np.median(offsets)
 
@@ -81,6 +85,13 @@ _UNUSUAL = 8.0  # standard deviations of the rise of other lines
 _ALONG, _NEARLY = 0.85, 0.9  # of the pixels rise, by 0.1 to 1.9 times as much, where a line does
 _BESIDE = 0.3  # of the rise, that the lines before and after may rise the same way
 _STAY, _ABOUT = 5, 0.5  # lines before and after, of which all but one rise by 0.5 to 1.5 times
+
+
+def _bend(profile: NDArray[np.floating]) -> float:
+    """How far the heights of lines, one after the other, lie from a straight line; rms."""
+    t = np.linspace(-1, 1, len(profile))
+    bent = profile - profile.mean()
+    return float(np.sqrt(np.mean((bent - t * (t @ bent) / (t @ t)) ** 2)))
 
 
 def _agree(
