@@ -20,7 +20,7 @@ from superresolution import sparse
 import scanmend
 from scanmend import engine, models
 from scanmend.degrade import recipe
-from scanmend.degrade.recipe import Recipe, isolated
+from scanmend.degrade.recipe import isolated, without
 from scanmend.figures import beside
 from scanmend.pairs import clean
 from scanmend.scan import Acquisition, Scan
@@ -33,8 +33,7 @@ def cases(model: models.Model) -> Iterator[tuple[str, Scan, Scan, Scan]]:
     """Of each picture: its name, what was measured, what the model makes of it, and the truth."""
     source = clean.Surface(model.card["surface"])
     whole = recipe.preset("realistic")
-    kept = (s for s in whole.steps if type(s.effect).__name__ not in ("MultiTip", "FewerLines"))
-    damages = {"damage": Recipe("realistic, one tip", tuple(kept))}
+    damages = {"damage": without(whole, "MultiTip", "FewerLines")}
     if "told" in model.card:
         damages["ghosts"] = isolated(whole, "MultiTip")
     for n in range(EACH):

@@ -14,7 +14,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, estimate
 
 import scanmend
 from scanmend import models
-from scanmend.degrade.recipe import Recipe, isolated, preset
+from scanmend.degrade.recipe import Recipe, isolated, preset, without
 from scanmend.evaluate.metrics import psnr, ssim
 from scanmend.scan import Scan
 
@@ -54,10 +54,9 @@ def damage() -> dict[str, Recipe]:
     """
     paper, realistic = preset("paper"), preset("realistic")
     kinds = ("MultiTip", "LineShift", "BluntTip", "TipChange", "LineNoise")
-    without = tuple(s for s in paper.steps if type(s.effect).__name__ != "MultiTip")
     return {
         **{kind: isolated(paper, kind) for kind in kinds},
-        "mixed, good tip": Recipe("paper without multi-tip", without),
+        "mixed, good tip": without(paper, "MultiTip"),
         "mixed": paper,
         **{f"{kind} *": isolated(realistic, kind) for kind in ("FeedbackLag", "LineOffset")},
     }

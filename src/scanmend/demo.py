@@ -10,7 +10,6 @@ import numpy as np
 from . import level
 from .crystals import silicon
 from .degrade import recipe
-from .degrade.multi_tip import MultiTip
 from .evaluate.metrics import psnr, ssim
 from .restoration import restore
 from .scan import Acquisition, Restoration, Scan
@@ -49,9 +48,7 @@ def run(seed: int = 0, model: str | None = None) -> Demo:
     rng = np.random.default_rng(seed)
     surface = silicon.surface(rng, (256, 256))
     truth = replace(surface, acquisition=Acquisition(channel="simulated Si(001):H"))
-    whole = recipe.preset("realistic")
-    steps = tuple(step for step in whole.steps if not isinstance(step.effect, MultiTip))
-    measured = recipe.Recipe(whole.name, steps)(truth, rng)
+    measured = recipe.without(recipe.preset("realistic"), "MultiTip")(truth, rng)
     start = time.perf_counter()
     result = restore(measured, model, seed=seed)
     return Demo(truth, result, time.perf_counter() - start)

@@ -6,6 +6,7 @@ figure alive and choose a window system.
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 
@@ -85,6 +86,13 @@ def beside(
     rings = [Line2D([], [], ls="", marker="o", mfc="none", mec=f"C{i}") for i in range(len(kinds))]
     page.figure.legend(rings, kinds, loc="upper right", ncols=2, frameon=False, fontsize=9)
     return page.figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a file: drawn whole before anything is written."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    return drawn.getvalue()
 
 
 def power_spectrum(scan: Scan) -> NDArray[np.float64]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +13,7 @@ import click
 import scanmend
 
 from ..errors import WriteError
+from ..io.write import ending
 from .batch import why
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ class Reading:
 
     def ending(self, verb: str) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
-        chosen = [re.sub(r"[^\w.]+", "-", part) for part in (self.channel, self.direction) if part]
-        return "_".join(["", *chosen, verb])
+        return ending(self.channel, self.direction, verb)
 
     def _square(self, path: Path, width: float) -> float:
         """The height that makes pixels square."""
@@ -104,10 +102,11 @@ class Writing:
 
     def figure(self, figure: Figure, path: Path) -> None:
         """Writes a figure."""
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
+        from ..figures import png  # late: a command without a figure needs no Matplotlib
+
+        drawn = png(figure)
         try:
-            path.write_bytes(drawn.getvalue())
+            path.write_bytes(drawn)
         except OSError as error:
             raise WriteError(f"{path} cannot be written: {why(error)}") from error
 

@@ -101,6 +101,13 @@ def isolated(recipe: Recipe, *kinds: str) -> Recipe:
     return Recipe(f"{recipe.name}, {' and '.join(kinds)} alone", steps)
 
 
+def without(recipe: Recipe, *kinds: str) -> Recipe:
+    """The recipe without its steps of these kinds, if it has any."""
+    return replace(
+        recipe, steps=tuple(s for s in recipe.steps if type(s.effect).__name__ not in kinds)
+    )
+
+
 def around_crop(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """What is done to a whole image, and what to a crop of it.
 

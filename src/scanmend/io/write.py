@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -65,6 +66,12 @@ def write_sxm(
     with whole(path, overwrite=overwrite) as unfinished:
         nanonis.write_images(images, header, unfinished)
     return path
+
+
+def ending(channel: str | None, direction: str | None, verb: str) -> str:
+    """Of a result's name: what was done, and of which channel where one was asked for."""
+    chosen = [re.sub(r"[^\w.]+", "-", part) for part in (channel, direction) if part]
+    return "_".join(["", *chosen, verb])
 
 
 @contextmanager

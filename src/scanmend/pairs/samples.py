@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import level
-from ..degrade.recipe import Recipe, isolated, preset
+from ..degrade.recipe import Recipe, isolated, preset, without
 from ..errors import RecipeError
 from ..normalise import Affine, told
 from ..resample import line_weights
@@ -149,9 +149,7 @@ def _damaged(
 
 @cache
 def _recipe(name: str, leave_out: tuple[str, ...]) -> Recipe:
-    whole = preset(name)
-    kept = tuple(s for s in whole.steps if type(s.effect).__name__ not in leave_out)
-    return Recipe(name, kept)
+    return without(preset(name), *leave_out)
 
 
 def _measured_lines(mix: Mix, factor: int, rng: np.random.Generator) -> tuple[int, ...]:

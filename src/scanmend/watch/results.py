@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -60,9 +59,7 @@ class Results:
         """
         beginning = growing.beginning(result.measured)
         output, figure = self._names(source, beginning)
-        drawn = io.BytesIO()
-        if figure:
-            figures.plot(result.measured, result).savefig(drawn, format="png")
+        drawn = figures.png(figures.plot(result.measured, result)) if figure else b""
         folder = self.settings.output
         (folder / output).parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as places:
@@ -71,7 +68,7 @@ class Results:
             written = [place]
             if figure:
                 written.append(places.enter_context(whole(folder / figure, overwrite=True)))
-                written[-1].write_bytes(drawn.getbuffer())
+                written[-1].write_bytes(drawn)
             entry = Entry(
                 file=source.file,
                 size_bytes=source.stamp.size_bytes,

@@ -16,6 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from .. import level, resample
 from ..scan import Quantity, Scan
+from . import growing
 
 FEWEST_LINES = 32
 """Of a scan that is measured; fewer say too little of lines."""
@@ -101,7 +102,7 @@ def measure(scan: Scan, restored: Scan) -> TipState | None:
         scan: As measured.
         restored: The same, restored; both of shape (rows, columns), NaN where not measured.
     """
-    there = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
+    there = np.flatnonzero(growing.measured(scan))
     if scan.quantity is not Quantity.HEIGHT or not there.size:
         return None
     lines = slice(int(there[0]), int(there[-1]) + 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import re
 import tempfile
 import threading
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from starlette.background import BackgroundTask
 
 from .. import figures
 from ..io import write
+from ..io.write import ending as ending_of
 from ..resample import fill_gaps, to_shape
 from ..scan import Restoration, Scan
 from . import report
@@ -108,16 +108,13 @@ def arrays(job: Job, result: Restoration) -> Response:
 def ending(wish: Wish) -> str:
     """Of a result's name, as the command line has it."""
     verb = f"x{wish.factor}" if wish.task == "upscale" else "restored"
-    chosen = [re.sub(r"[^\w.]+", "-", part) for part in (wish.channel, wish.direction) if part]
-    return "_".join(["", *chosen, verb])[-100:]
+    return ending_of(wish.channel, wish.direction, verb)[-100:]
 
 
 def drawn(result: Restoration) -> bytes:
     """The figure of a result, PNG."""
-    png = io.BytesIO()
     with _DRAWING:
-        figures.plot(result.measured, result).savefig(png, format="png")
-    return png.getvalue()
+        return figures.png(figures.plot(result.measured, result))
 
 
 def _reduced(scan: Scan, side: int) -> Scan:
