@@ -156,7 +156,7 @@ def test_names_of_sent_files_are_never_paths(reader, folder):
     ):
         with (folder / "scan.gsf").open("rb") as source:
             file = files.send(source, name)
-        assert file.path.parent == files._place and file.path.stem.isalnum()
+        assert file.path.parent.parent == files._place and file.path.name == "scan.gsf"
         assert not set(file.name) & set("/\\\x00\n") and len(file.name) <= 120
         taken = files.scan(file, ALL).acquisition
         assert taken.source in (file.name, None)
@@ -327,6 +327,27 @@ def test_sent_files_give_way_to_newer_ones(reader, folder):
 def test_real_files_are_read_as_the_library_reads_them(reader):
     path = REAL / "stm/createc_scan_island_60nm.dat"
     np.testing.assert_array_equal(reader.scan(path, path.name, ALL).values, io.read(path).values)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real scans in {REAL}")
+def test_a_matrix_image_is_sent_with_its_experiment(reader):
+    image, experiment = sorted((REAL / "stm/matrix").iterdir(), key=lambda path: path.suffix)
+    files = Files(Settings(), Folders.of([]), reader)
+    with image.open("rb") as source, experiment.open("rb") as more:
+        file = files.send(source, image.name, [(more, experiment.name)])
+    assert file.about["channels"][0]["size_nm"] is not None
+    np.testing.assert_array_equal(files.scan(file, ALL).values, io.read(image).values)
+    files.close()
+
+
+def test_only_an_experiment_goes_beside_a_scan(reader, folder):
+    files = Files(Settings(), Folders.of([]), reader)
+    text = "beside a scan go only the .mtrx files of an Omicron MATRIX experiment"
+    for name in ("../a_0001.mtrx", "/a_0001.mtrx", "a\\b_0001.mtrx", ".a_0001.mtrx", "a.sxm", ""):
+        with (folder / "scan.gsf").open("rb") as source, pytest.raises(UnknownFormat, match=text):
+            files.send(source, "scan.gsf", [(source, name)])
+    assert list(files._place.iterdir()) == []
+    files.close()
 
 
 def test_the_process_that_reads_needs_no_server():

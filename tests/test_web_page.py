@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REAL
 from PIL import Image
 
 import scanmend
@@ -25,6 +26,7 @@ from scanmend.scan import Acquisition, Scan
 
 pytest.importorskip("fastapi", reason="needs the extra `web`")
 SLOW_MS = 30_000  # a machine may be busy
+MATRIX = REAL / "stm/matrix"
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +444,14 @@ def test_several_files_queue_and_a_broken_one_says_why_in_one_line(page, folder)
     page.keyboard.press("]")
     restored(page)
     assert page.locator("#name").inner_text() == "simulated.nc"
+
+
+@pytest.mark.skipif(not MATRIX.is_dir(), reason=f"no real scans in {MATRIX}")
+def test_a_matrix_image_is_opened_with_its_experiment(page):
+    page.set_input_files("#file", sorted(MATRIX.iterdir()))
+    page.wait_for_selector("#channels label >> nth=3")
+    assert page.locator("#queue button").count() == 1 and page.locator("#scale").is_hidden()
+    page.wait_for_selector("#facts dd:has-text('Omicron MATRIX')")
 
 
 def test_everything_has_a_name_and_can_be_reached_by_tab(page, folder):

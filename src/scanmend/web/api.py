@@ -27,6 +27,8 @@ from .settings import Settings
 from .shelf import Gone
 
 _BEAT_S, _LOOK_S = 15.0, 0.05
+_BESIDE = 8
+"""Files that may go with one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ _FORM = {
     "schema": {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": {"type": "string", "format": "binary"}},
+        "properties": {
+            "file": {"type": "string", "format": "binary"},
+            "beside": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        },
     }
 }
 _ARRAYS: dict[int | str, dict[str, Any]] = {
@@ -131,6 +136,7 @@ def folder(here: Here, folder: str, path: str = Query("", max_length=4096)) -> d
 async def send(here: Here, request: Request) -> dict[str, Any]:
     """A file: sent (multipart, "file"), or chosen in a folder (JSON, {"folder", "path"}).
 
+    With an image of Omicron MATRIX go the .mtrx files of its experiment, each as "beside".
     Tells its id and its channels: name, quantity, unit, directions, rows, columns, size_nm as
     (height, width), and how it was taken.
     """
@@ -249,12 +255,14 @@ def _model(name: str, source: Path | str) -> dict[str, Any]:
 
 
 async def _sent(here: Parts, request: Request) -> File:
-    """The file in a form."""
-    async with request.form(max_files=1, max_fields=20) as form:
-        sent = form.get("file")
-        if not isinstance(sent, UploadFile):
+    """The file in a form, and what goes with it."""
+    async with request.form(max_files=1 + _BESIDE, max_fields=20) as form:
+        sent, *more = form.getlist("file") or [None]
+        if more or not isinstance(sent, UploadFile):
             raise HTTPException(422, 'send one file, as "file" of a multipart form')
-        return await run_in_threadpool(here.files.send, sent.file, sent.filename or "scan")
+        with_it = [f for f in form.getlist("beside") if isinstance(f, UploadFile)]
+        beside = [(f.file, f.filename or "") for f in with_it]
+        return await run_in_threadpool(here.files.send, sent.file, sent.filename or "scan", beside)
 
 
 def _chosen(here: Parts, body: bytes) -> File:

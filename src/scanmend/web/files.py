@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -16,6 +18,10 @@ from .reading import Reader
 from .settings import SUFFIXES, Settings, is_scan
 from .shelf import Gone, Shelf
 
+_MATRIX = re.compile(r"\w[\w .+()-]{0,150}(--\d+_\d+\.\w[\w()]*_mtrx|_\d{4}\.mtrx)", re.ASCII)
+"""Names of an Omicron MATRIX experiment: its files find one another by name, and so these, which
+cannot lead anywhere, are kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:
@@ -24,7 +30,7 @@ class File:
     Attributes:
         id: By which.
         name: What the user calls it; never a path here.
-        path: Where it is.
+        path: Where it is; a copy has a folder of its own.
         is_ours: Whether it is a copy, to be removed with its id.
         origin: Folder and path there, if it was chosen.
         about: Format and channels.
@@ -51,8 +57,15 @@ class Files:
         """Removes the copies."""
         shutil.rmtree(self._place, ignore_errors=True)
 
-    def send(self, source: BinaryIO, name: str) -> File:
+    def send(
+        self, source: BinaryIO, name: str, beside: Iterable[tuple[BinaryIO, str]] = ()
+    ) -> File:
         """Keeps a copy of what was sent under `name`.
+
+        Args:
+            source: The file.
+            name: What the user calls it.
+            beside: The `.mtrx` files of its experiment, if it is an image of Omicron MATRIX.
 
         Raises:
             ReadError: Its suffix is none of ours, or it cannot be read.
@@ -61,10 +74,22 @@ class Files:
         suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), None)
         if suffix is None:
             raise UnknownFormat(f"{name}: the name of a scan ends in one of {', '.join(SUFFIXES)}")
-        path = self._place / f"{secrets.token_hex(16)}{suffix}"
-        with path.open("xb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-        return self._known(name, path, None)
+        place = self._place / secrets.token_hex(16)
+        path = place / (name if _MATRIX.fullmatch(name) else f"scan{suffix}")
+        try:
+            place.mkdir()
+            _copy(source, path)
+            for more, called in beside:
+                if not (_MATRIX.fullmatch(called) and called.endswith(".mtrx")):
+                    raise UnknownFormat(
+                        f"{shown_name(called)}: beside a scan go only the .mtrx files of an "
+                        "Omicron MATRIX experiment, under the names that the instrument gave them"
+                    )
+                _copy(more, place / called)
+            return self._known(name, path, None)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
 
     def choose(self, folder: str, path: str) -> File:
         """A file in one of the folders.
@@ -115,15 +140,11 @@ class Files:
 
     def _known(self, name: str, path: Path, origin: tuple[str, str] | None) -> File:
         mine = origin is None
-        try:
-            about = self._reader.channels(path, name)
-        except BaseException:
-            if mine:
-                path.unlink(missing_ok=True)
-            raise
+        about = self._reader.channels(path, name)
         file = File(secrets.token_urlsafe(12), name, path, mine, origin, about)
         # A file in a folder costs nothing but its entry here, which is counted as a page.
-        self._files.put(file.id, file, path.stat().st_size if mine else 4096)
+        size = sum(f.stat().st_size for f in path.parent.iterdir()) if mine else 4096
+        self._files.put(file.id, file, size)
         return file
 
 
@@ -134,6 +155,11 @@ def shown_name(name: str) -> str:
     return kept[-120:] or "scan"
 
 
+def _copy(source: BinaryIO, path: Path) -> None:
+    with path.open("xb") as copy:
+        shutil.copyfileobj(source, copy, 1 << 20)
+
+
 def _remove(file: File) -> None:
     if file.is_ours:
-        file.path.unlink(missing_ok=True)
+        shutil.rmtree(file.path.parent, ignore_errors=True)

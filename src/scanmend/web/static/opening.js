@@ -14,14 +14,23 @@ const find = (id) => document.getElementById(id);
 
 /** Has `open(task)` called with what promises a file, for every file that is dropped or chosen. */
 export function listen(open) {
-  const send = (file) => {
+  const send = (file, beside) => {
     const form = new FormData();
     form.append("file", file);
+    for (const other of beside) form.append("beside", other);
     open(file.name, () => post("api/files", form));
+  };
+  // The scale of an Omicron MATRIX image lies in the .mtrx files of its experiment.
+  const sendAll = (files) => {
+    const isExperiment = ({ name }) => name.endsWith(".mtrx");
+    const experiments = files.filter(isExperiment);
+    const images = files.filter((file) => !isExperiment(file));
+    for (const file of images.length ? images : experiments)
+      send(file, experiments.filter(({ name }) => file.name.startsWith(name.replace(/_\d{4}\.mtrx$/, "--"))));
   };
   const drop = find("drop");
   find("file").addEventListener("change", ({ target }) => {
-    [...target.files].forEach(send);
+    sendAll([...target.files]);
     target.value = ""; // so that the same file may be chosen again
   });
   addEventListener("dragover", (event) => {
@@ -32,7 +41,7 @@ export function listen(open) {
   addEventListener("drop", (event) => {
     event.preventDefault();
     drop.classList.remove("over");
-    [...event.dataTransfer.files].forEach(send);
+    sendAll([...event.dataTransfer.files]);
   });
 }
 
