@@ -287,4 +287,6 @@ def test_the_reference_lists_every_route(client):
     page = client.get("/api").text
     paths = client.get("/api/openapi.json").json()["paths"]
     assert len(paths) >= 9 and all(path in page for path in paths)
-    assert "<script" not in page and "//" not in page.replace("</", "")
+    assert page.count("<script") == page.count('src="/reference.js"') == 1
+    assert "//" not in page.replace("</", "") and "WIDTH,HEIGHT in nm" in page
+    assert "Whether upscaling removes damage as well." in page

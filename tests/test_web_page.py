@@ -386,6 +386,17 @@ def test_lines_are_put_between_those_that_were_scanned(page, folder, address):
         assert shown[0] - shown[1] == pytest.approx(change, abs=tilt)
 
 
+def test_a_model_that_listens_is_told(page, folder, address):
+    opened(page, folder / "simulated.nc")
+    before = page.locator("#task").get_attribute("data-job")
+    page.check("[name=ghosts]")
+    page.click("#go")
+    restored(page, before)
+    job = page.request.get(f"{address}api/jobs").json()["jobs"][0]
+    assert job["provenance"]["ghosts"] is True
+    assert "ghosts were looked for" in page.locator("#notes").inner_text()
+
+
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
 def test_a_job_is_stopped(page, folder, by):
     opened(page, folder / "simulated.nc", at_once=False)

@@ -61,9 +61,11 @@ class Wish(Which):
     task: Literal["restore", "upscale"] = "restore"
     factor: Literal[2, 4] = 2
     model: str | None = Field(None, max_length=100, description="One of /api/about.")
-    calls: int | None = Field(None, ge=1, le=1000)
-    draws: int = Field(0, ge=0, le=64)
-    ghosts: bool = False
+    calls: int | None = Field(
+        None, ge=1, le=1000, description="Of the network: 1 gives the mean, 3 or more add texture."
+    )
+    draws: int = Field(0, ge=0, le=64, description="Other textures that would fit as well.")
+    ghosts: bool = Field(False, description="Whether ghosts of a multiple tip are removed.")
     mend: bool = Field(False, description="Whether upscaling removes damage as well.")
     seed: int = Field(0, ge=0, lt=2**31)
 

@@ -75,5 +75,5 @@ def _table(facts: Mapping[str, Any]) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
+        return ", ".join(map(_said, value)) or "none"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

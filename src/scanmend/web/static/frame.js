@@ -1,7 +1,11 @@
 /** What every page has: the bar with all pages, light and dark, and the help that `?` opens. */
 
 /** Every page there is: another is one line more. */
-export const PAGES = [{ name: "Restore", href: "./" }, { name: "Watch", href: "watch.html" }];
+export const PAGES = [
+  { name: "Restore", href: "./" },
+  { name: "Watch", href: "watch.html" },
+  { name: "API", href: "api" },
+];
 
 const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 
