@@ -162,7 +162,7 @@ def test_the_shipped_model_restores_as_it_does_whole_scans(surfaces):
     (candidate,) = parse("si001h@1")
     batch = batch_of(surfaces[:1])
     scan = Scan(surfaces[0], (PIXEL_NM, PIXEL_NM))
-    whole = scanmend.restore(scan).mean.values
+    whole = scanmend.restore(scan, "si001h").mean.values
     np.testing.assert_allclose(candidate.restore(batch)[0], unit(whole[None])[0], atol=1e-3)
 
 

@@ -64,8 +64,8 @@ def test_a_chosen_channel_is_in_the_name_of_its_result(run, file):
 
 
 def test_pixels_that_the_model_does_not_know_are_told(run, terrace):
-    coarse = Scan(terrace.values, (0.3, 0.3))
-    _, _, err = run("restore", scanmend.write(coarse, "coarse.nc"))
+    coarse = scanmend.write(Scan(terrace.values, (0.3, 0.3)), "coarse.nc")
+    _, _, err = run("restore", coarse, "--model", "si001h")
     assert "64 × 48 pixels in" in err
     assert "its 0.3 nm/pixel shown as 0.22" in err
 
@@ -74,7 +74,7 @@ def test_calls_draws_and_seed_reach_the_model(run, file):
     _, out, _ = run("restore", file, "--calls", 3, "--draws", 2, "--seed", 7, "--json")
     (told,) = json.loads(out)
     assert (told["calls"], told["draws"], told["seed"]) == (3, 2, 7)
-    assert told["model"] == "si001h" and len(told["model_sha256"]) == 64
+    assert told["model"] == "surface" and len(told["model_sha256"]) == 64
     assert told["output"] == "scan_restored.nc" and told["unit"] == "nm"
 
 
@@ -117,7 +117,8 @@ def test_the_demo_restores_and_shows_it(run):
 def test_models_are_listed_described_and_verified(run):
     status, out, _ = run("models", "list")
     assert status == 0 and out.startswith("si001h ")
-    assert json.loads(run("models", "list", "--json")[1])[0]["name"] == "si001h"
+    listed = json.loads(run("models", "list", "--json")[1])
+    assert [one["name"] for one in listed] == ["si001h", "surface"]
     assert json.loads(run("models", "card", "si001h")[1])["factors"] == [1, 2, 4]
     assert run("models", "verify")[1].startswith("si001h: as shipped")
 

@@ -77,8 +77,8 @@ FILES = {
     "counts": ("bad.gsf", gsf(heights(), ZUnits=""), "bad.gsf"),
     "far too fine": (
         "bad.gsf",
-        gsf(heights(), XReal=1e-9, YReal=1e-9),
-        "far outside the 0.16-0.22",
+        gsf(heights(), XReal=1e-10, YReal=1e-10),
+        "far outside the 0.02-0.4",
     ),
 }
 
@@ -106,7 +106,7 @@ def test_what_is_too_large_is_refused(run):
         (("--channel", "LIX"), "scan.nc has no channel 'LIX'; it has "),
         (("--direction", "backward"), "scan.nc has no 'backward' direction"),
         (("--unit", "V"), "scan.nc says that"),
-        (("--size-nm", "1"), "far outside the 0.16-0.22 nm that si001h was trained at"),
+        (("--size-nm", "0.1"), "far outside the 0.02-0.4 nm that surface was trained at"),
         (("--model", "nowhere.onnx"), "no model 'nowhere.onnx'"),
         (("--model", "scan.nc"), "scan.nc is not a model file"),
         (("-o", "scan.nc/sub"), "scan.nc/sub cannot be made: Not a directory"),

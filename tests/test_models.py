@@ -12,11 +12,12 @@ from scanmend.errors import ModelError
 
 
 def test_what_is_shipped_is_what_was_trained():
-    assert models.names() == ("si001h",)
-    model = models.load()
-    assert models.verify(model)
-    assert model.name == "si001h"
-    assert model.path.stat().st_size < 16 * 2**20
+    assert models.names() == ("si001h", "surface")
+    assert models.load().name == models.DEFAULT
+    for name in models.names():
+        model = models.load(name)
+        assert models.verify(model) and model.name == name
+        assert model.path.stat().st_size < 16 * 2**20
 
 
 def test_a_changed_file_is_told_apart(tmp_path):
@@ -25,7 +26,7 @@ def test_a_changed_file_is_told_apart(tmp_path):
     changed.doc_string = "tampered with"
     onnx.save(changed, path)
     model = models.load(path)
-    assert model.name == "si001h"
+    assert model.name == models.DEFAULT
     assert not models.verify(model)
 
 
@@ -38,7 +39,7 @@ def test_a_call_knows_any_size_and_number_of_pixels():
 
 
 def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="no model 'ge111': pass one of si001h, or an .onnx file"):
+    with pytest.raises(ModelError, match="no model 'ge111': pass one of si001h, surface, or an .onnx"):
         models.load("ge111")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(models.load().path.read_bytes()[:5000])

@@ -205,7 +205,7 @@ def test_a_result_says_where_it_comes_from(damaged):
         "ghosts": False,
         "model_pixel_nm": list(damaged.pixel_nm),
         "jumps_at_line": [],
-        "model": "si001h",
+        "model": model.name,
         "model_sha256": model.sha256,
         "runtime": f"onnxruntime {onnxruntime.__version__} fp32, CPU",
         "calls": 1,
@@ -217,8 +217,8 @@ def test_a_result_says_where_it_comes_from(damaged):
         (result.spread, "spread of what was"),
         (result.draws[0], "draw 1 of seed 4,"),
     ):
-        assert part.history[-1] == f"{what} restored by si001h ({model.sha256[:12]})"
-    assert result.mean.history[-1] == f"restored by si001h ({model.sha256[:12]}), 1 call(s)"
+        assert part.history[-1] == f"{what} restored by {model.name} ({model.sha256[:12]})"
+    assert result.mean.history[-1] == f"restored by {model.name} ({model.sha256[:12]}), 1 call(s)"
 
 
 def test_progress_ends_at_1(damaged):
@@ -244,9 +244,9 @@ def test_progress_ends_at_1(damaged):
             ScanError,
             "20000x20000 pixels are more than 1e\\+08: crop",
         ),
-        ({"quantity": Quantity.COUNTS}, ModelError, "in counts, and si001h was trained on nm"),
-        ({"quantity": Quantity.CURRENT}, ModelError, "in nA, and si001h was trained on nm"),
-        ({"pixel_nm": (2.0, 2.0)}, ModelError, "pixels of 2 nm are far outside the 0.16-0.22 nm"),
+        ({"quantity": Quantity.COUNTS}, ModelError, "in counts, and surface was trained on nm"),
+        ({"quantity": Quantity.CURRENT}, ModelError, "in nA, and surface was trained on nm"),
+        ({"pixel_nm": (4.0, 4.0)}, ModelError, "pixels of 4 nm are far outside the 0.02-0.4 nm"),
         ({"pixel_nm": (0.2, 0.001)}, ModelError, "pixels of 0.001 nm are far outside"),
     ],
 )
@@ -260,6 +260,6 @@ def test_upscaling_to_pixels_the_model_does_not_know_is_refused(surface):
     with pytest.raises(
         ModelError, match="lines 0.208 nm apart: to put 4 in the place of one, si001h needs"
     ):
-        upscale(surface, 4)
+        upscale(surface, 4, "si001h")
     with pytest.raises(ModelError, match="upscales by 2, 4, not by 3"):
         upscale(surface, 3)

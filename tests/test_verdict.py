@@ -45,13 +45,13 @@ def test_a_spread_that_nobody_knows_is_not_zero(result):
 
 
 @pytest.mark.parametrize(
-    ("pitch", "known"), [(0.15, True), (0.19, True), (0.1, False), (0.3, False)]
+    ("pitch", "known"), [(0.02, True), (0.19, True), (0.01, False), (0.5, False)]
 )
 def test_the_pitch_is_told(result, pitch, known):
     scan = replace(result.measured, pixel_nm=(pitch, pitch))
     said = verdict(scanmend.restore(scan), models.load())
     assert said.pitch_in_range is known
-    assert any("nm are not the 0.16-0.22 nm" in note for note in said.notes) is not known
+    assert any("nm are not the 0.02-0.4 nm" in note for note in said.notes) is not known
 
 
 def test_what_was_not_measured_is_counted(result):

@@ -61,7 +61,7 @@ def test_about_tells_models_formats_and_folders(client):
     assert about["version"] == scanmend.__version__
     first = about["models"][0]
     assert first["name"] == scanmend.models.DEFAULT
-    assert first["factors"] == [1, 2, 4] and first["pixel_nm"] == [0.16, 0.22]
+    assert first["factors"] == [1, 2, 4] and first["pixel_nm"] == [0.02, 0.4]
     assert [f["id"] for f in about["folders"]] == ["0"]
     assert ".html" in about["suffixes"] and "Nanonis SXM" in about["formats"]
 
@@ -139,7 +139,7 @@ def test_events_end_with_the_job(client, sent):
     with client.stream("GET", f"/api/jobs/{id}/events") as events:
         assert events.headers["content-type"].startswith("text/event-stream")
         told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
-    assert told[-1]["state"] == "done" and told[-1]["verdict"]["model"] == "si001h"
+    assert told[-1]["state"] == "done" and told[-1]["verdict"]["model"] == "surface"
     assert [t["progress"] for t in told] == sorted(t["progress"] for t in told)
     assert client.get("/api/jobs").json()["jobs"][0]["id"] == id
 
@@ -195,7 +195,7 @@ def test_programs_send_an_array_and_get_arrays(client):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({"model": "/etc/passwd"}, "no model '/etc/passwd': ask for one of si001h"),
+        ({"model": "/etc/passwd"}, "no model '/etc/passwd': ask for one of surface, si001h"),
         ({"channel": "Current"}, "tip 1.gwy has no channel 'Current'"),
         ({"calls": 0}, "calls: Input should be greater than or equal to 1"),
         ({"what": 1}, "what: Extra inputs are not permitted"),

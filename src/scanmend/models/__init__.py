@@ -12,7 +12,7 @@ from .. import generate
 from ..engine import Network
 from ..errors import ModelError, RecipeError
 
-DEFAULT = "si001h"
+DEFAULT = "surface"
 _FOLDER = Path(__file__).parent
 
 
