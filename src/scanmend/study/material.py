@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import level
 from ..errors import StudyError
+from ..restoration import restore, upscale
 from ..scan import Acquisition, Scan
 
 MOST = 8
@@ -46,8 +47,34 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Network:
+    """What one of our models makes: a restored scan, or one of more lines.
+
+    Attributes:
+        model: Name or path.
+        factor: 1 restores, 2 and 4 upscale.
+        mend: Whether upscaling removes damage as well.
+        calls: Of the network; by default as `restore` has it.
+    """
+
+    model: str | Path | None
+    factor: int = 1
+    mend: bool = False
+    calls: int | None = None
+
+    def __call__(self, path: Path, measured: Scan) -> Scan:
+        """The mean of the restoration."""
+        if self.factor == 1:
+            return restore(measured, self.model, calls=self.calls).mean
+        how = {"mend": self.mend, "model": self.model, "calls": self.calls}
+        return upscale(measured, self.factor, **how).mean
+
+
+@dataclass(frozen=True)
 class Outputs:
     """The finished outputs in a folder: `STEM.*`, or `STEM_*` of the measured scan's name.
+
+    A PNG beside such a file is taken for its figure, and left out.
 
     Attributes:
         files: Of the folder.
@@ -66,8 +93,8 @@ class Outputs:
             StudyError: There is none, or more than one.
         """
         found = [file for file in self.files if self._stem(file) == path.stem]
-        exact = [file for file in found if file.stem == path.stem]
-        match exact or found:
+        found = [file for file in found if file.suffix.lower() != ".png"] or found
+        match [file for file in found if file.stem == path.stem] or found:
             case [one]:
                 return self.read(one)
             case []:
@@ -95,13 +122,7 @@ def items(
         StudyError: Methods or scans are too few or too many, two scans have the same name, or an
             output does not fit its scan or the other outputs.
     """
-    if not 2 <= len(methods) <= MOST:
-        raise StudyError(f"a study compares 2 to {MOST} methods, got {len(methods)}")
-    if not scans:
-        raise StudyError("a study needs measured scans: name files, or a folder of them")
-    stems = [path.stem for path in scans]
-    if twice := {stem for stem in stems if stems.count(stem) > 1}:
-        raise StudyError(f"two scans are called {min(twice)}: rename one of them")
+    must_be_comparable(scans, methods)
     for path, read in scans.items():
         measured = read()
         outputs = []
@@ -112,6 +133,21 @@ def items(
                 raise StudyError(f"{name}: {error}") from None
         _must_fit(path.name, measured, dict(zip(methods, outputs, strict=True)))
         yield _drawn(path.name, measured, outputs, levelling)
+
+
+def must_be_comparable(scans: Collection[Path], methods: Collection[str]) -> None:
+    """Refuses at once what `items` would refuse, as far as names tell.
+
+    Raises:
+        StudyError: Methods or scans are too few or too many, or two scans have the same name.
+    """
+    if not 2 <= len(methods) <= MOST:
+        raise StudyError(f"a study compares 2 to {MOST} methods, got {len(methods)}")
+    if not scans:
+        raise StudyError("a study needs measured scans: name files, or a folder of them")
+    stems = [path.stem for path in scans]
+    if twice := {stem for stem in stems if stems.count(stem) > 1}:
+        raise StudyError(f"two scans are called {min(twice)}: rename one of them")
 
 
 def _must_fit(item: str, measured: Scan, outputs: Mapping[str, Scan]) -> None:
@@ -128,7 +164,7 @@ def _must_fit(item: str, measured: Scan, outputs: Mapping[str, Scan]) -> None:
         if output.values.shape != first.values.shape:
             raise StudyError(
                 f"{name} made {columns} x {rows} pixels of {item}, and others "
-                f"{first.values.shape[1]} x {first.values.shape[0]}: who rates would tell them apart"
+                f"{first.values.shape[1]} x {first.values.shape[0]}: raters could tell"
             )
         if not np.isfinite(output.values).any():
             raise StudyError(f"what {name} made of {item} holds no value")

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import alpha, coincidences
 from .store import BEST, Store
+
+Export = Literal["results.csv", "answers.csv", "results.json"]
+"""The table; every answer; both, with what the study is about."""
 
 _SAMPLES, _SHARES = 2000, (2.5, 97.5)
 _MEASURES = ("rating", "rank", "first", "last")
@@ -48,7 +52,8 @@ class Line:
         rank: Mean, from 1: lower is better.
         first: Share of annotations in which it was ranked first.
         last: Share in which it was ranked last.
-        preferred: By each method, the share in which this one was ranked before it; NaN for itself.
+        preferred: For each method of the study, the share of annotations in which this one was
+            ranked before it; NaN for itself.
         places: How often it stood at each place.
     """
 
@@ -67,6 +72,7 @@ class Results:
 
     Attributes:
         title: Of the study.
+        methods: As the study has them, which is how `preferred` is ordered.
         annotations: Items that raters completed: one rater and one item each.
         raters: Who completed any.
         items: That anybody completed.
@@ -77,6 +83,7 @@ class Results:
     """
 
     title: str
+    methods: tuple[str, ...]
     annotations: int
     raters: int
     items: int
@@ -116,6 +123,7 @@ def results(store: Store, seed: int = 0) -> Results:
     kinds = ["raters"] * (len(raters) > 1) + ["items"] * (len(items) > 1)
     return Results(
         store.about.title,
+        store.methods,
         len(answers) // methods,
         len(raters),
         len(items),
@@ -234,6 +242,17 @@ def table(found: Results) -> list[dict[str, Any]]:
     return rows
 
 
+def exported(store: Store, what: Export) -> str:
+    """The text of a file of results."""
+    if what == "answers.csv":
+        return as_csv(answers(store))
+    found = results(store)
+    if what == "results.csv":
+        return as_csv(table(found))
+    whole = {"study": asdict(store.about), "results": plain(found), "answers": answers(store)}
+    return json.dumps(whole, indent=2, allow_nan=False)
+
+
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as CSV with a head; what is not known is empty."""
     text = io.StringIO()
@@ -258,7 +277,9 @@ def as_text(found: Results) -> str:
         for line in found.lines
     ]
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
-    rows = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in (head, *body)]
+    rows = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in (head, *body)
+    ]
     return "\n".join(
         [
             f"{found.title}: {found.annotations} annotations, {found.raters} raters, "

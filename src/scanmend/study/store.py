@@ -31,6 +31,12 @@ from .material import Item
 BEST = 5
 """The highest rating; the lowest is 1."""
 
+QUESTION = (
+    "How well does each output show the surface that was measured? Rank them, the best first, and "
+    "rate each from 1 (useless) to 5 (excellent)."
+)
+"""What raters are asked, unless their study asks something else."""
+
 RATERS = 1000
 """Who may join at most, so that a link that leaked fills no disk."""
 
@@ -234,7 +240,9 @@ class Store:
             )
             if (kind, version) != (_KIND, _VERSION):
                 why = "is of another version" if kind == _KIND else "is no study of scanmend"
-                raise StudyError(f"{self.path.name} {why}: name one that `scanmend study make` made")
+                raise StudyError(
+                    f"{self.path.name} {why}: name one that `scanmend study make` made"
+                )
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
@@ -268,6 +276,10 @@ class Store:
             row = tuple(getattr(rater, field) for field in rater.__slots__)
             db.execute("INSERT INTO rater VALUES (?, ?, ?, ?, ?)", row)
         return rater
+
+    def opens(self, token: str) -> bool:
+        """Whether it is the token with which raters join."""
+        return secrets.compare_digest(token.encode(), self.join.encode())
 
     def rater(self, token: str) -> Rater | None:
         """Whose token it is."""

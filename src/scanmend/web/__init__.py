@@ -9,5 +9,6 @@
     shelf     what is kept, and what gives way to it;  files: those that were sent or chosen
     jobs      one restoration after the other, with progress
     api       the HTTP interface;  messages  what it is told and tells
+    watching  watched folders;  studying, rating: blind studies, for their owner and for raters
     answers   pixels, files and arrays;  report: a result as one page that stands alone
 """

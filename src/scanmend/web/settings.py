@@ -27,6 +27,8 @@ class Settings:
         token: What a client must know; needed beyond the loopback interface.
         names: Host names of this machine by which it may be asked, besides its addresses.
         watched: Folders in which every scan is restored as it appears.
+        studies: Blind studies that are open to raters: files, or folders of them, in which new ones
+            may be made.
         models: Model files besides the shipped models.
         upload_bytes: Of a file, sent or in a folder.
         pixels: Of an image, before and after upscaling.
@@ -44,6 +46,7 @@ class Settings:
     names: tuple[str, ...] = ()
     models: tuple[Path, ...] = ()
     watched: tuple[Path, ...] = ()
+    studies: tuple[Path, ...] = ()
     upload_bytes: int = 256 << 20
     pixels: int = 1 << 24
     parse_s: float = 30.0

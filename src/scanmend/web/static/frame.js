@@ -1,7 +1,11 @@
 /** What every page has: the bar with all pages, light and dark, and the help that `?` opens. */
 
 /** Every page there is: another is one line more. */
-export const PAGES = [{ name: "Restore", href: "./" }, { name: "Watch", href: "watch.html" }];
+export const PAGES = [
+  { name: "Restore", href: "./" },
+  { name: "Watch", href: "watch.html" },
+  { name: "Study", href: "study.html" },
+];
 
 const THEMES = { system: "◐ System", light: "☀ Light", dark: "☾ Dark" };
 
@@ -19,11 +23,11 @@ export function make(tag, properties = {}, ...children) {
 
 /**
  * Fills `<header>`; `keys` says what the keys of this page do, as [key, what it does], `actions`
- * has some of them do it.
+ * has some of them do it. Raters of a study have no other `pages`.
  */
-export function frame(keys, actions = {}) {
+export function frame(keys, actions = {}, pages = PAGES) {
   const here = new URL(location.href).pathname.replace(/index\.html$/, "");
-  const links = PAGES.map(({ name, href }) => {
+  const links = pages.map(({ name, href }) => {
     const link = make("a", { href }, name);
     if (new URL(href, location.href).pathname === here) link.setAttribute("aria-current", "page");
     return link;
@@ -47,7 +51,7 @@ export function onKeys(actions) {
     const meant = event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented;
     if (typed || meant || !Object.hasOwn(actions, event.key)) return;
     event.preventDefault();
-    actions[event.key]();
+    actions[event.key](event);
   });
 }
 

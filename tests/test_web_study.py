@@ -1,0 +1,468 @@
+"""Blind studies over HTTP and in a browser: what raters see, what they do not, what is kept."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+import scanmend
+from scanmend.cli import main
+from scanmend.crystals import silicon
+from scanmend.scan import Acquisition, Scan
+from scanmend.study import results
+from scanmend.study.store import MEASURED, Store
+
+pytest.importorskip("fastapi")
+from web_server import serving
+
+from scanmend.errors import StudyError
+from scanmend.web import app
+from scanmend.web.settings import Settings
+
+METHODS = ("zwiebel", "quitte", "mirabelle")
+SECRETS = (*METHODS, "specimen", "provenance", "Nanonis", "2026-03-14")
+"""What must never reach a rater: methods, names of files, what their headers say."""
+
+TOKEN = "correct-horse"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Three measured scans, and a folder of outputs for each method, as sharp as its place."""
+    where = tmp_path_factory.mktemp("data")
+    for name in ("scans", *METHODS):
+        (where / name).mkdir()
+    taken = Acquisition("Z", "forward", -2.0, 0.05, started="2026-03-14T15:09:26")
+    for number in range(3):
+        clean = silicon.surface(np.random.default_rng(number), (48, 64)).values
+        rng = np.random.default_rng(number)
+        noisy = (clean + rng.normal(0, 0.05, clean.shape)).astype(np.float32)
+        scanmend.write(
+            Scan(noisy, (0.19, 0.19), acquisition=taken), where / f"scans/specimen{number}.sxm"
+        )
+        for k, name in enumerate(METHODS):
+            output = (clean + rng.normal(0, 0.01 * (k + 1), clean.shape)).astype(np.float32)
+            scan = Scan(output, (0.19, 0.19), acquisition=taken, history=(f"by {name}",))
+            scanmend.write(scan, where / f"{name}/specimen{number}_{name}.nc")
+    return where
+
+
+@pytest.fixture
+def file(folder, tmp_path, capsys) -> Path:
+    """A study of them, as the command line makes it."""
+    path = tmp_path / "study.sqlite"
+    outputs = [f"--outputs={folder / name}" for name in METHODS]
+    assert (
+        main(["study", "make", str(path), str(folder / "scans"), *outputs, "--title=Terraces"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert said == f"{path}: 3 scans, 3 methods: {', '.join(METHODS)}\n"
+    return path
+
+
+@pytest.fixture
+def client(file):
+    with serving(Settings(studies=(file,))) as client:
+        yield client
+
+
+class RaterOf:
+    """A rater who holds the study's link, over HTTP."""
+
+    def __init__(self, client: httpx.Client, join: str, name: str = "") -> None:
+        self._client = client
+        self.token = join
+        self.token = self.ask("POST", "join", {"name": name}).json()["token"]
+
+    def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        bearer = {"authorization": f"Bearer {self.token}"}
+        return self._client.request(method, f"/rate/api/{path}", headers=bearer, json=body)
+
+
+def join_of(client: httpx.Client, study: int = 0) -> str:
+    return client.get(f"/api/studies/{study}").json()["join"]
+
+
+def complete(rating: int = 3) -> dict:
+    return {"ratings": [rating] * 3, "ranks": [1, 2, 3]}
+
+
+# Over HTTP
+
+
+def test_nothing_that_a_rater_is_sent_names_a_method_or_a_file(client):
+    rater = RaterOf(client, join_of(client))
+    answers = [rater.ask("GET", "study"), client.get("/rate/"), client.get("/rate/rate.js")]
+    for position in range(3):
+        answers.append(rater.ask("GET", f"items/{position}"))
+        answers += [rater.ask("GET", f"items/{position}/{at}") for at in ("measured", 0, 1, 2)]
+        answers.append(rater.ask("PUT", f"items/{position}", complete()))
+    answers.append(rater.ask("PUT", "items/0", {"ratings": [9] * 3, "ranks": [1, 2, 3]}))
+    answers.append(rater.ask("PUT", "items/9", complete()))
+    for answer in answers:
+        all_of_it = answer.content + repr(answer.headers.raw).encode() + str(answer.url).encode()
+        for secret in SECRETS:
+            assert secret.encode().lower() not in all_of_it.lower(), (answer.url, secret)
+    about = json.loads(rater.ask("GET", "items/0/1").headers["x-scan"])
+    assert set(about) - {"acquisition", "history"} == {
+        *("rows", "columns", "pixel_nm", "quantity", "unit")
+    }
+    assert not any(about["acquisition"].values()) and about["history"] == []
+
+
+def test_places_and_positions_are_those_of_the_design(client, file):
+    join = join_of(client)
+    raters = [RaterOf(client, join) for _ in range(3)]
+    with Store(file) as store:
+        for number, rater in enumerate(raters):
+            order, places = store.design.order(number), store.design.places(number)
+            for position, item in enumerate(order):
+                said = rater.ask("GET", f"items/{position}").json()
+                assert said == {
+                    "limits": list(store.items[item][1]),
+                    "ratings": [None] * 3,
+                    "ranks": [None] * 3,
+                }
+                for at, method in (("measured", MEASURED), *enumerate(places[item])):
+                    answer = rater.ask("GET", f"items/{position}/{at}")
+                    values = np.frombuffer(answer.content, "<f4").reshape(48, 64)
+                    assert np.array_equal(values, store.image(item, method).values)
+            # What is said of the second place is said of the method that stands there.
+            rater.ask("PUT", "items/0", {"ratings": [1, 5, 2], "ranks": [3, 1, 2]})
+            marks = store.marks(number)[order[0]]
+            assert marks.ratings[places[order[0]][1]] == 5
+            assert marks.ranks[places[order[0]][0]] == 3
+            again = rater.ask("GET", "items/0").json()
+            assert (again["ratings"], again["ranks"]) == ([1, 5, 2], [3, 1, 2])
+
+
+def test_a_rater_leaves_and_returns_exactly_there(file):
+    with serving(Settings(studies=(file,))) as client:
+        rater = RaterOf(client, join_of(client), " Ada ")
+        assert rater.ask("PUT", "items/1", complete()).json() == {"complete": True}
+        partly = {"ratings": [None, 4, None], "ranks": [None, 1, None]}
+        assert rater.ask("PUT", "items/2", partly).json() == {"complete": False}
+        assert rater.ask("PUT", "study", {"position": 2}).status_code == 204
+        before = rater.ask("GET", "study").json()
+    assert before["complete"] == [False, True, False]
+    assert (before["name"], before["position"], before["items"], before["places"]) == (
+        "Ada",
+        2,
+        3,
+        3,
+    )
+    with serving(Settings(studies=(file,))) as client:
+        rater._client = client
+        assert rater.ask("GET", "study").json() == before
+        assert rater.ask("GET", "items/2").json() | partly == rater.ask("GET", "items/2").json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        (
+            "PUT",
+            "items/0",
+            {"ratings": [6, 1, 1], "ranks": [1, 2, 3]},
+            422,
+            "a rating is 1 to 5, got 6",
+        ),
+        (
+            "PUT",
+            "items/0",
+            {"ratings": [1, 1, 1], "ranks": [1, 1, 2]},
+            422,
+            "each rank is given once",
+        ),
+        ("PUT", "items/0", {"ratings": [1], "ranks": [1]}, 422, "send 3 ratings and ranks"),
+        ("PUT", "items/0", {"ratings": "a"}, 422, "ratings: Input should be a valid list"),
+        (
+            "PUT",
+            "items/3",
+            {"ratings": [1] * 3, "ranks": [1, 2, 3]},
+            404,
+            "there is no item 3: they",
+        ),
+        ("GET", "items/-1", None, 404, "there is no item -1"),
+        ("GET", "items/0/3", None, 404, "there is no place 3: they are 0 to 2"),
+        ("PUT", "study", {"position": 3}, 404, "there is no item 3"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_one_line(client, method, path, body, status, says):
+    answer = RaterOf(client, join_of(client)).ask(method, path, body)
+    assert answer.status_code == status
+    assert answer.json()["error"].startswith(says)
+
+
+def test_the_owner_sees_progress_and_results(client, file):
+    assert client.get("/api/studies").json()["studies"] == [
+        {"id": 0, "name": "study", "title": "Terraces"}
+    ]
+    one, two = RaterOf(client, join_of(client), "Ada"), RaterOf(client, join_of(client))
+    for rater in (one, two):
+        rater.ask("PUT", "items/0", complete())
+    one.ask("PUT", "items/1", {"ratings": [1, None, 1], "ranks": [1, 2, 3]})
+    told = client.get("/api/studies/0").json()
+    assert [(r["name"], r["done"]) for r in told["raters"]] == [("Ada", 1), ("", 1)]
+    assert told["methods"] == list(METHODS)
+    found = client.get("/api/studies/0/results").json()
+    assert (found["annotations"], found["raters"]) == (2, 2)
+    with Store(file) as store:
+        assert found == json.loads(json.dumps(results.plain(results.results(store))))
+    answers = client.get("/api/studies/0/answers.csv")
+    assert answers.headers["content-disposition"].endswith("study-answers.csv")
+    lines = answers.text.splitlines()
+    assert lines[0] == "rater,scan,method,rating,rank,position,place,at" and len(lines) == 7
+    assert "Ada" not in answers.text
+    everything = client.get("/api/studies/0/results.json").json()
+    assert len(everything["answers"]) == 6 and everything["study"]["title"] == "Terraces"
+    table = client.get("/api/studies/0/results.csv").text.splitlines()
+    assert table[0].startswith("method,rating,rating_low,rating_high,rank,") and len(table) == 4
+    assert client.get("/api/studies/0/other.csv").status_code == 422
+    assert client.get("/api/studies/1").json()["error"].startswith("there is no study 1: ask for")
+
+
+def test_the_command_line_has_the_same_results(client, file, capsys):
+    RaterOf(client, join_of(client)).ask("PUT", "items/0", complete(4))
+    for kind in ("results.csv", "answers.csv", "results.json"):
+        assert main(["study", "results", str(file), "--as", kind]) == 0
+        assert capsys.readouterr().out.strip() == client.get(f"/api/studies/0/{kind}").text.strip()
+    assert main(["study", "results", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Terraces: 1 annotations, 1 raters, 1 items"
+    assert lines[1].split() == ["method", "rating", "(1-5)", "rank", "first", "%", "last", "%"]
+    assert {line.split()[0] for line in lines[2:5]} == set(METHODS) and " 4.00 " in lines[2]
+
+
+# Who may
+
+
+@pytest.fixture
+def guarded(file):
+    """A server that is known beyond this machine, and so has a token."""
+    with serving(Settings(studies=(file,), token=TOKEN, names=("stm.example",))) as client:
+        yield client
+
+
+def test_a_raters_link_opens_rating_and_nothing_else(guarded, file):
+    with Store(file) as store:
+        join, own = store.join, store.enter("Ada").token
+    assert guarded.get("/rate/").status_code == 200
+    assert guarded.get("/rate/rate.js").status_code == 200
+    paths = ["/", "/api", "/api/about", "/api/studies", "/api/studies/0", "/api/studies/0/results"]
+    paths += ["/api/openapi.json", "/api/jobs", "/study.html", "/rate.html", "/rate", "/ratepage"]
+    paths += ["/rate/../api/about", "/rate/api/../../api/about", "/rate/%2e%2e/api/about"]
+    paths += ["/rate//api/about", "//rate/", "/rate/..%2fstudy.html", "/rate/../study.html"]
+    for token in (join, own):
+        for path in paths:
+            for given in (
+                {"authorization": f"Bearer {token}"},
+                {"cookie": f"scanmend_8765={token}"},
+            ):
+                answer = raw(guarded, path, given)
+                assert answer == 401, (path, answer)
+            assert raw(guarded, f"{path}?token={token}", {}) == 401
+        rater = {"authorization": f"Bearer {token}"}
+        assert raw(guarded, "/rate/study.js", rater) == 404, "the owner's page is not for raters"
+        assert raw(guarded, "/rate/api/about", rater) == 404
+    own_only = {"authorization": f"Bearer {own}"}
+    assert guarded.get("/rate/api/study", headers=own_only).status_code == 200
+    assert guarded.get("/rate/api/welcome", headers=own_only).status_code == 401
+    join_only = {"authorization": f"Bearer {join}"}
+    assert guarded.get("/rate/api/study", headers=join_only).status_code == 401
+
+
+def raw(client: httpx.Client, path: str, headers: dict[str, str]) -> int:
+    """The status for a path that no library has put in order."""
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=20)
+    connection.request("GET", path, headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN, "ä"])
+@pytest.mark.parametrize("path", ["study", "welcome", "items/0", "items/0/measured"])
+def test_without_a_link_nothing_is_told(guarded, path, token):
+    headers = {"authorization": f"Bearer {token}".strip().encode("latin-1")}
+    answer = guarded.get(f"/rate/api/{path}", headers=headers)
+    assert answer.status_code == 401
+    assert answer.json() == {"error": "this link opens no study here: ask for a new one"}
+    assert guarded.post("/rate/api/join", headers=headers, json={}).status_code == 401
+
+
+def test_raters_are_held_to_host_origin_and_size(guarded, file):
+    with Store(file) as store:
+        bearer = {"authorization": f"Bearer {store.enter('').token}"}
+    path = "/rate/api/items/0"
+    assert guarded.get(path, headers=bearer | {"host": "evil.example"}).status_code == 421
+    foreign = bearer | {"origin": "https://evil.example"}
+    assert guarded.put(path, headers=foreign, json=complete()).status_code == 403
+    assert guarded.put(path, headers=bearer, content=b" " * (2 << 20)).status_code == 413
+
+
+def test_one_study_opens_no_other(folder, file, tmp_path):
+    other = tmp_path / "other.sqlite"
+    outputs = [f"--outputs={folder / name}" for name in METHODS[:2]]
+    assert main(["study", "make", str(other), str(folder / "scans"), *outputs]) == 0
+    (tmp_path / "foreign.txt").write_text("not asked for")
+    with serving(Settings(studies=(tmp_path,))) as client:
+        names = [s["name"] for s in client.get("/api/studies").json()["studies"]]
+        assert sorted(names) == ["other", "study"]
+        first, second = (RaterOf(client, join_of(client, i)) for i in range(2))
+        assert {
+            first.ask("GET", "study").json()["places"],
+            second.ask("GET", "study").json()["places"],
+        } == {2, 3}
+        first.ask("PUT", "study", {"position": 1})
+        assert second.ask("GET", "study").json()["position"] == 0
+
+
+def test_a_file_that_is_no_study_stops_the_server_in_one_line(tmp_path, capsys):
+    assert (
+        main(["serve", "--no-browser", "--port=0", "--study", str(tmp_path / "none.sqlite")]) == 1
+    )
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"scanmend: there is no study {tmp_path}/none.sqlite: `scanmend study make` makes one\n"
+    )
+    with pytest.raises(StudyError, match=r"a\.sqlite cannot be opened as a study"):
+        (tmp_path / "a.sqlite").write_text(
+            "text that is long enough to be looked at by a data base"
+        )
+        app.create(Settings(studies=(tmp_path,)))
+
+
+# Nothing is lost
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+@pytest.mark.parametrize("begun", [0, 4])
+def test_what_was_acknowledged_is_there_after_sigkill(file, begun):
+    with Store(file) as store:
+        for _ in range(begun):
+            store.enter("")
+        join = store.join
+    command = [sys.executable, "-m", "scanmend", "serve", "--no-browser", "--port=0"]
+    server = subprocess.Popen([*command, "--study", str(file)], stdout=subprocess.PIPE, text=True)
+    assert server.stdout
+    with server.stdout as said, httpx.Client(timeout=60, trust_env=False) as client:
+        client.base_url = said.readline().strip()
+        raters = [RaterOf(client, join) for _ in range(4)]
+        acknowledged: list[tuple[int, int, int]] = []
+        enough = threading.Event()
+
+        def rate(number: int, rater: RaterOf) -> None:
+            for turn in range(10_000):
+                try:
+                    answer = rater.ask("PUT", f"items/{turn % 3}", complete(turn % 5 + 1))
+                except httpx.HTTPError:
+                    return  # killed
+                if answer.status_code == 200:
+                    acknowledged.append((number, turn % 3, turn))
+                if len(acknowledged) > 60:
+                    enough.set()
+
+        work = [threading.Thread(target=rate, args=(begun + i, r)) for i, r in enumerate(raters)]
+        for thread in work:
+            thread.start()
+        assert enough.wait(60)
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        for thread in work:
+            thread.join()
+    with Store(file) as store:
+        last = {(number, position): turn for number, position, turn in acknowledged}
+        for (number, position), turn in last.items():
+            item = store.design.order(number)[position]
+            kept = store.marks(number)[item].ratings[0]
+            # What was on its way when the server was killed may have been kept as well.
+            assert kept in (turn % 5 + 1, (turn + 3) % 5 + 1)
+        assert len(store.raters()) == begun + 4
+        assert store._read("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_answer_that_cannot_be_kept_is_not_acknowledged(client, file):
+    rater = RaterOf(client, join_of(client))
+    assert rater.ask("PUT", "items/0", complete(2)).status_code == 200
+    with sqlite3.connect(file) as db:
+        db.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON mark BEGIN SELECT RAISE(FAIL, 'full'); END"
+        )
+    db.close()
+    answer = rater.ask("PUT", "items/0", complete(5))
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "study.sqlite cannot be written: full"}
+    assert rater.ask("GET", "items/0").json()["ratings"] == [2, 2, 2]
+
+
+# Making one over HTTP
+
+
+def until_made(client: httpx.Client) -> dict:
+    for _ in range(600):
+        making = client.get("/api/studies").json()["making"]
+        if making["state"] != "running":
+            return making
+        threading.Event().wait(0.1)
+    raise TimeoutError(making)
+
+
+def plan(**others) -> dict:
+    scans = {"folder": "0", "path": "scans"}
+    outputs = [{"folder": "0", "path": name} for name in METHODS[:2]]
+    return {"title": "Über: a/b", "scans": scans, "outputs": outputs} | others
+
+
+def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
+    (tmp_path / "studies").mkdir()
+    with serving(Settings(folders=(folder,), studies=(tmp_path / "studies",))) as client:
+        assert client.post("/api/studies", json=plan(models=["si001h"])).status_code == 202
+        making = until_made(client)
+        assert (making["state"], making["error"], making["id"]) == ("done", None, 0)
+        told = client.get("/api/studies/0").json()
+        assert told["methods"] == ["si001h", "zwiebel", "quitte"]
+        assert told["items"] == [f"specimen{i}.sxm" for i in range(3)]
+        again = client.post("/api/studies", json=plan())
+        assert again.json()["error"] == "über-a-b.sqlite exists already: choose another title"
+        with Store(tmp_path / "studies/über-a-b.sqlite") as store:
+            measured = scanmend.read(folder / "scans/specimen0.sxm")
+            want = scanmend.level.plane(scanmend.restore(measured).mean)[0].values
+            assert np.array_equal(store.image(0, 0).values, want)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"outputs": []}, "a study compares 2 to 8 methods, got 0"),
+        ({"models": ["none"]}, "there is no model 'none': choose one of si001h"),
+        ({"scans": {"folder": "0", "path": "../.."}}, "there is no '../..' in folder '0'"),
+        ({"outputs": [{"folder": "7", "path": ""}] * 2}, "there is no '' in folder '7'"),
+        ({"outputs": [{"folder": "0", "path": "quitte"}] * 2}, "two methods are called quitte"),
+        ({"title": ""}, "title: String should have at least 1 character"),
+    ],
+)
+def test_a_plan_that_means_nothing_is_refused_at_once(folder, tmp_path, asked, says):
+    with serving(Settings(folders=(folder,), studies=(tmp_path,))) as client:
+        answer = client.post("/api/studies", json=plan(**asked))
+        assert answer.status_code in (404, 422) and answer.json()["error"].startswith(says)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_for_them_none_is_made(client, folder, file):
+    assert client.get("/api/studies").json()["can_make"] is False
+    with serving(Settings(folders=(folder,), studies=(file,))) as other:
+        answer = other.post("/api/studies", json=plan())
+    assert answer.json()["error"].startswith("no folder was given for new studies")
