@@ -315,7 +315,7 @@ def test_the_table_is_what_was_said(tmp_path):
         store.answer(1, 1, Marks((1, 1, None), (1, 2, 3)))  # not complete: left out
         found = results.results(store)
     assert (found.annotations, found.raters, found.items) == (3, 2, 2)
-    assert found.resampled == "raters and items"
+    assert found.resampled == "raters and scans"
     best, second, worst = found.lines
     assert (best.method, second.method, worst.method) == METHODS
     assert best.rating.value == 4 and best.rank.value == pytest.approx(4 / 3)
@@ -360,6 +360,6 @@ def test_one_rater_says_nothing_of_others(tmp_path):
         for item in range(3):
             store.answer(0, item, Marks((item + 1, 3, 3), (1, 2, 3)))
         found = results.results(store)
-    assert found.resampled == "items"
+    assert found.resampled == "scans"
     assert np.isnan(found.ranks_alpha.value)
     assert found.lines[0].rating.low < 2 < found.lines[0].rating.high

@@ -240,7 +240,7 @@ def test_the_command_line_has_the_same_results(client, file, capsys):
         assert capsys.readouterr().out.strip() == client.get(f"/api/studies/0/{kind}").text.strip()
     assert main(["study", "results", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Terraces: 1 annotations, 1 raters, 1 items"
+    assert lines[0] == "Terraces: annotations 1, raters 1, scans 1"
     assert lines[1].split() == ["method", "rating", "(1-5)", "rank", "first", "%", "last", "%"]
     assert {line.split()[0] for line in lines[2:5]} == set(METHODS) and " 4.00 " in lines[2]
 
@@ -466,3 +466,274 @@ def test_without_a_folder_for_them_none_is_made(client, folder, file):
     with serving(Settings(folders=(folder,), studies=(file,))) as other:
         answer = other.post("/api/studies", json=plan())
     assert answer.json()["error"].startswith("no folder was given for new studies")
+
+
+# In a browser
+
+
+@pytest.fixture
+def opened(browser, file, folder, tmp_path):
+    """Opens pages of a server; what they ask elsewhere, and every error in them, fails the test."""
+    (tmp_path / "more").mkdir()
+    strangers: list[str] = []
+    errors: list[str] = []
+    contexts = []
+    with serving(Settings(folders=(folder,), studies=(file, tmp_path / "more"))) as client:
+        own = str(client.base_url)
+
+        def only_here(route):
+            if route.request.url.startswith(own):
+                route.continue_()
+            else:
+                strangers.append(route.request.url)
+                route.abort()
+
+        def opened(path: str, listen=None):
+            context = browser.new_context(viewport={"width": 1366, "height": 768})
+            context.set_default_timeout(30_000)  # a machine may be busy
+            context.route("**/*", only_here)
+            contexts.append(context)
+            page = context.new_page()
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            if listen:
+                page.on("response", listen)
+            page.goto(own + path)
+            page.wait_for_selector("html[data-ready]")
+            return page
+
+        yield opened, client
+        for context in contexts:
+            context.close()
+    assert not strangers, "another host was asked"
+    assert not errors
+
+
+def at(page, position: int) -> None:
+    page.wait_for_selector(f"#work[data-position='{position}']")
+
+
+def saved(page) -> None:
+    page.wait_for_selector("#saved[data-state=saved]")
+
+
+def pressed(page) -> dict[str, str]:
+    """What is marked, by what it is called: {"A: rank": "2", ...}."""
+    names = page.locator("#grid [aria-pressed=true]").evaluate_all(
+        "all => all.map((b) => b.getAttribute('aria-label'))"
+    )
+    return {" ".join(name.split()[:2]): name.split()[2].strip(",") for name in names}
+
+
+def pixels(page, canvas: str) -> str:
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))")
+    return page.evaluate("id => document.querySelector(id).toDataURL()", canvas)
+
+
+def test_a_rater_ranks_rates_goes_back_leaves_and_returns_by_keyboard(opened, file):
+    opens, client = opened
+    page = opens(f"/rate/#join={join_of(client)}")
+    assert page.inner_text("#beginTitle") == "Terraces"
+    page.keyboard.type("Ada")
+    page.keyboard.press("Enter")
+    at(page, 0)
+    assert "1 of 3 · 0 complete" in page.inner_text("#where")
+    for key in ("4", "2", "5"):  # each goes on to the next
+        page.keyboard.press(key)
+    assert pressed(page) == {"A: rate": "4", "B: rate": "2", "C: rate": "5"}
+    page.keyboard.press("a")
+    page.keyboard.press("3")
+    page.keyboard.press("Shift+C")
+    page.keyboard.press("Shift+B")  # A is last, of itself
+    assert pressed(page) == {
+        **{"A: rate": "3", "B: rate": "2", "C: rate": "5"},
+        **{"A: rank": "3", "B: rank": "2", "C: rank": "1"},
+    }
+    page.keyboard.press("Backspace")
+    assert pressed(page)["C: rank"] == "1" and "A: rank" not in pressed(page)
+    page.keyboard.press("Shift+A")
+    whole = pressed(page)
+    assert (whole["A: rank"], whole["B: rank"]) == ("2", "3")
+    assert "1 complete" in page.inner_text("#where")
+    page.keyboard.press("j")
+    at(page, 1)
+    page.keyboard.press("j")
+    at(page, 2)
+    page.keyboard.press("b")
+    page.keyboard.press("1")
+    page.keyboard.press("k")
+    at(page, 1)
+    saved(page)
+    with Store(file) as store:
+        item, places = store.design.order(0)[0], store.design.places(0)
+        marks = store.marks(0)[item]
+        assert [marks.ratings[m] for m in places[item]] == [3, 2, 5]
+        assert [marks.ranks[m] for m in places[item]] == [2, 3, 1]
+        assert store.raters()[0].name == "Ada"
+    # The address is the rater's own now: elsewhere it leads to the same place.
+    other = opens(f"/rate/{page.evaluate('location.hash')}")
+    at(other, 1)
+    other.keyboard.press("k")
+    at(other, 0)
+    assert pressed(other) == whole
+    other.keyboard.press("u")
+    at(other, 1)
+    # And who opens the study's link again, in the same browser, may go on as well.
+    page.goto(f"{client.base_url}/rate/?again#join={join_of(client)}")
+    page.click("text=Go on as Ada")
+    page.wait_for_selector("#work[data-position]")
+    assert client.get("/api/studies/0").json()["raters"][0]["done"] == 1
+    assert len(client.get("/api/studies/0").json()["raters"]) == 1
+
+
+def test_a_rater_ranks_and_rates_by_mouse(opened, file):
+    opens, client = opened
+    page = opens(f"/rate/#join={join_of(client)}")
+    page.click("#enter button")
+    at(page, 0)
+    for name in ("A: rank 1, the best", "B: rank 2", "A: rate 5, excellent", "B: rate 1, useless"):
+        page.click(f"[aria-label='{name}']")
+    page.click("[aria-label='C: rate 3, fair']")
+    assert pressed(page)["C: rank"] == "3"
+    page.click("[aria-label='C: rank 1, the best']")  # who had it gets what becomes free
+    marks = pressed(page)
+    assert (marks["A: rank"], marks["B: rank"], marks["C: rank"]) == ("3", "2", "1")
+    page.click("#next")
+    at(page, 1)
+    page.click("#back")
+    at(page, 0)
+    assert pressed(page) == marks
+    page.click("#open")
+    at(page, 1)
+    saved(page)
+    assert client.get("/api/studies/0").json()["raters"][0]["done"] == 1
+
+
+def test_all_images_share_place_and_colours_and_measured_is_a_key_away(opened):
+    opens, client = opened
+    page = opens(f"/rate/#join={join_of(client)}")
+    page.keyboard.press("Enter")
+    at(page, 0)
+    canvases = [f"#grid section:nth-child({n}) canvas" for n in range(1, 5)]
+    page.wait_for_selector(f"{canvases[3]}[data-scale-bar]")
+    before = [pixels(page, canvas) for canvas in canvases]
+    assert len(set(before)) == 4
+    page.keyboard.down("m")
+    page.wait_for_selector("#measured[aria-pressed=true]")
+    assert [pixels(page, canvas) for canvas in canvases] == [before[0]] * 4
+    page.keyboard.up("m")
+    page.wait_for_selector("#measured[aria-pressed=false]")
+    assert [pixels(page, canvas) for canvas in canvases] == before
+    box = page.locator(canvases[1]).bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.wheel(0, -600)
+    page.mouse.move(5, 5)
+    bars = [page.get_attribute(canvas, "data-scale-bar") for canvas in canvases]
+    assert len(set(bars)) == 1
+    assert all(pixels(page, c) != b for c, b in zip(canvases, before, strict=True))
+    page.click("#fit")
+    assert [pixels(page, canvas) for canvas in canvases] == before
+
+
+def test_what_a_raters_browser_gets_names_nothing(opened):
+    opens, client = opened
+    seen: list = []
+    page = opens(f"/rate/#join={join_of(client)}", lambda response: seen.append(response))
+    page.keyboard.press("Enter")
+    at(page, 0)
+    for position in (1, 2):
+        page.keyboard.press("3")
+        page.keyboard.press("j")
+        at(page, position)
+    saved(page)
+    assert len([r for r in seen if "/items/" in r.url]) >= 15
+    for response in seen:
+        body = b"" if response.status == 204 else response.body()
+        told = " ".join([response.url, *response.all_headers().values()]).encode() + body
+        for secret in SECRETS:
+            assert secret.lower().encode() not in told.lower(), (response.url, secret)
+    shown = page.content() + page.evaluate("JSON.stringify(localStorage)")
+    assert not any(secret.lower() in shown.lower() for secret in SECRETS)
+    assert page.locator("nav a").count() == 0, "raters are led to no other page"
+
+
+def test_what_could_not_be_sent_is_sent_again(opened, file):
+    opens, client = opened
+    page = opens(f"/rate/#join={join_of(client)}")
+    page.keyboard.press("Enter")
+    at(page, 0)
+    page.context.route("**/rate/api/items/0", lambda route: route.abort())
+    page.keyboard.press("5")
+    page.wait_for_selector("#saved[data-state=lost]")
+    assert "not saved yet" in page.inner_text("#saved")
+    page.keyboard.press("4")
+    with Store(file) as store:
+        assert store.marks(0) == {}
+    page.context.unroute("**/rate/api/items/0")
+    saved(page)
+    with Store(file) as store:
+        item = store.design.order(0)[0]
+        marks = store.marks(0)[item]
+        assert [marks.ratings[m] for m in store.design.places(0)[item]] == [5, 4, None]
+
+
+def test_a_link_that_leads_nowhere_says_so(opened):
+    opens, _ = opened
+    page = opens("/rate/#join=wrong")
+    assert page.inner_text("#trouble") == "this link opens no study here: ask for a new one"
+    page = opens("/rate/")
+    assert page.inner_text("#trouble").startswith("This page is opened by the link that")
+
+
+def test_the_owner_sees_raters_and_results_as_they_come(opened):
+    opens, client = opened
+    page = opens("/study.html")
+    assert page.inner_text("#summary") == "Nobody has opened the link yet."
+    link = page.input_value("#join")
+    assert link == f"{client.base_url}/rate/#join={join_of(client)}"
+    page.fill("#name", "Grace")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#raters th:text-is('Grace')")
+    own = page.get_attribute("#raters a", "href")
+    rater = opens(own.removeprefix(str(client.base_url)))
+    at(rater, 0)
+    for key in ("4", "2", "5", "Shift+C", "Shift+B"):
+        rater.keyboard.press(key)
+    saved(rater)
+    page.wait_for_selector("#raters td:text-is('1 of 3')")
+    page.wait_for_selector("#results:not([hidden])")
+    rows = page.locator("#table tbody tr").all_inner_texts()
+    best = client.get("/api/studies/0/results").json()["lines"][0]
+    assert rows[0].split() == [best["method"], "5.00", "1.00", "100.0", "0.0"]
+    before = page.locator("#before tbody tr").all_inner_texts()
+    assert before[0].split()[1:] == ["–", "100.0", "100.0"]
+    assert before[2].split()[1:] == ["0.0", "0.0", "–"]
+    with page.expect_download() as file:
+        page.click("#answersCsv")
+    assert Path(file.value.path()).read_text().count("\n") == 4
+
+
+def test_the_owner_makes_a_study_on_the_page(opened, tmp_path):
+    opens, client = opened
+    page = opens("/study.html")
+    page.click("#maker summary")
+    page.fill("[name=title]", "Second")
+    page.select_option(
+        "[name=scans]", label=page.locator("[name=scans] option >> text=/scans").inner_text()
+    )
+    for name in METHODS[:2]:
+        page.check(f"#outputs label:has-text('/{name}') input")
+    page.focus("[name=seed]")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#study option:text-is('Second')", state="attached")
+    page.wait_for_selector("#about h2:text-is('Second')")
+    told = client.get("/api/studies/1").json()
+    assert set(told["methods"]) == set(METHODS[:2]) and told["about"]["seed"] == 7
+    assert (tmp_path / "more/second.sqlite").is_file()
+    page.keyboard.press("Tab")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("[")
+    page.wait_for_selector("#about h2:text-is('Terraces')")
+    page.click("#make button")
+    page.wait_for_selector("#trouble:has-text('second.sqlite exists already')")

@@ -120,7 +120,7 @@ def results(store: Store, seed: int = 0) -> Results:
         for m, name in enumerate(store.methods)
     ]
     lines.sort(key=lambda line: (math.isnan(line.rank.value), line.rank.value))
-    kinds = ["raters"] * (len(raters) > 1) + ["items"] * (len(items) > 1)
+    kinds = ["raters"] * (len(raters) > 1) + ["scans"] * (len(items) > 1)
     return Results(
         store.about.title,
         store.methods,
@@ -282,12 +282,12 @@ def as_text(found: Results) -> str:
     ]
     return "\n".join(
         [
-            f"{found.title}: {found.annotations} annotations, {found.raters} raters, "
-            f"{found.items} items",
+            f"{found.title}: annotations {found.annotations}, raters {found.raters}, "
+            f"scans {found.items}",
             *(row.rstrip() for row in rows),
             f"95 % intervals, of bootstrap samples of {found.resampled}",
             f"agreement (Krippendorff's alpha): ratings {_said(found.ratings_alpha)}, "
-            f"ranks {_said(found.ranks_alpha)}; intervals of samples of items",
+            f"ranks {_said(found.ranks_alpha)}; intervals of samples of scans",
         ]
     )
 

@@ -15,7 +15,8 @@ import { Picture, Viewer } from "./viewer.js";
 const LETTERS = "ABCDEFGH";
 const WORDS = ["useless", "poor", "fair", "good", "excellent"];
 const RETRY_MS = 2000;
-const MARKS_PX = 46; // height of what is below an image
+const GAP_PX = 14; // between two places, with their borders
+const MARKS_PX = { wide: 38, narrow: 70 }; // height of what is below an image; rate.css has it too
 const KEYS = [
   ["a, b, c …", "choose an output"],
   ["1 … 5", "rate it, and go on to the next that is not rated"],
@@ -136,11 +137,18 @@ function arrange() {
   if (!reference?.picture || !grid.clientWidth) return;
   const count = places.length + 1;
   const [height, width] = sizeOf(reference.picture.scan);
-  const scale = (columns) =>
-    Math.min((grid.clientWidth / columns - 10) / width, (grid.clientHeight / Math.ceil(count / columns) - MARKS_PX - 10) / height);
-  const choices = Array.from({ length: count }, (_, i) => i + 1);
-  const best = choices.reduce((a, b) => (scale(b) > scale(a) * 1.001 ? b : a));
-  grid.style.gridTemplateColumns = `repeat(${best}, minmax(0, 1fr))`;
+  const oneLine = 140 + 31 * (study.best + study.places); // CSS pixels that the buttons need
+  const choices = Array.from({ length: count }, (_, i) => {
+    const columns = i + 1;
+    const wide = grid.clientWidth / columns - GAP_PX;
+    const below = wide < oneLine ? MARKS_PX.narrow : MARKS_PX.wide;
+    const tall = grid.clientHeight / Math.ceil(count / columns) - GAP_PX - below;
+    return { columns, wide, tall, below, scale: Math.min(wide / width, tall / height) };
+  });
+  const best = choices.reduce((a, b) => (b.scale > a.scale * 1.001 ? b : a));
+  grid.toggleAttribute("data-narrow", best.below === MARKS_PX.narrow);
+  grid.style.gridTemplateColumns = `repeat(${best.columns}, ${Math.floor(Math.max(best.scale * width, Math.min(best.wide, 320)))}px)`;
+  grid.style.gridAutoRows = `${Math.floor(Math.min(best.scale * height, best.tall) + best.below + 4)}px`;
 }
 
 // One item

@@ -51,7 +51,7 @@ async function look() {
   const begun = raters.filter(({ done }) => done).length;
   const annotations = raters.reduce((sum, { done }) => sum + done, 0);
   find("summary").textContent = raters.length
-    ? `${annotations} annotations by ${begun} of ${raters.length} raters, of ${items.length} scans each`
+    ? `annotations: ${annotations} · raters who have begun: ${begun} of ${raters.length} · scans: ${items.length}`
     : "Nobody has opened the link yet.";
   find("raters").hidden = !raters.length;
   find("raters").tBodies[0].replaceChildren(...raters.map((rater) => row(rater, items.length)));
@@ -80,7 +80,7 @@ async function results(annotations) {
     ...found.lines.map((line) => lineOf(line.method, measures.map(([name, scale, digits]) => estimate(line[name], scale, digits)))),
   );
   const of = found.resampled === "nothing" ? "Too little for intervals" : `95 % intervals from bootstrap samples of ${found.resampled}`;
-  find("resampled").textContent = `${of}; ${found.annotations} annotations, ${found.raters} raters, ${found.items} scans. Ranked first and last, and before others, in % of annotations.`;
+  find("resampled").textContent = `${of}. Annotations: ${found.annotations}, raters: ${found.raters}, scans: ${found.items}.`;
   // A line's `preferred` is in the order of the study's methods, which is not that of the table.
   const order = found.methods;
   find("before").tHead.replaceChildren(make("tr", {}, make("th", {}, "% of annotations"), ...found.lines.map(({ method }) => make("th", {}, `before ${method}`))));
