@@ -37,6 +37,9 @@ class Settings:
         disk_bytes: Files that were sent and are kept.
         memory_bytes: Scans and results that are kept.
         waiting: Jobs that may wait.
+        simulated_pixels: Of a simulated scan; of all those of its session, where it is saved.
+        simulate_s: By the clock, that one may take.
+        simulate_bytes: Address space of the process that simulates.
     """
 
     folders: tuple[Path, ...] = ()
@@ -54,6 +57,9 @@ class Settings:
     disk_bytes: int = 4 << 30
     memory_bytes: int = 512 << 20
     waiting: int = 50
+    simulated_pixels: int = 1 << 18
+    simulate_s: float = 30.0
+    simulate_bytes: int = 6 << 30
 
     @property
     def is_local(self) -> bool:

@@ -4,6 +4,7 @@
 export const PAGES = [
   { name: "Restore", href: "./" },
   { name: "Watch", href: "watch.html" },
+  { name: "Simulate", href: "simulate.html" },
   { name: "Study", href: "study.html" },
 ];
 
