@@ -55,9 +55,8 @@ class Exposure:
         return float(self.simulation.topograph_nm.mean())
 
     def current_nA(self) -> Image:
-        """What flows at a constant height, that of `height_nm`; nA, shape (rows, columns)."""
-        sign = np.sign(self.simulation.parameters["tunnelling"]["bias_V"])
-        current = sign * np.exp(self.ideal.at(self.height_nm()))
+        """The size of what flows at a constant height, `height_nm`; nA, shape (rows, columns)."""
+        current = np.exp(self.ideal.at(self.height_nm()))
         return current.reshape(self.raster.shape).astype(np.float32)
 
     def error(self) -> NDArray[np.float32]:

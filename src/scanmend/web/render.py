@@ -1,8 +1,8 @@
 """What runs in the process that simulates: a question a line in, an answer out; see `process`.
 
-    {"task": "warm"}                                          compiles all that a scan needs
-    {"task": "scan", "name", "experiment", "seed", "number"}  what a page shows, as `_scan` has it
-    {"task": "file", ..., "suffix"}                           a file of it, as `simulate` writes it
+{"task": "warm"}                                          compiles all that a scan needs
+{"task": "scan", "name", "experiment", "seed", "number"}  what a page shows, as `_scan` has it
+{"task": "file", ..., "suffix"}                           a file of it, as `simulate` writes it
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main(bytes_limit: int) -> None:
         except ScanmendError as error:
             answer = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
         except MemoryError:
-            text = "this scan needs more memory than it may take here: fewer pixels, a smaller frame"
+            text = "this scan needs more memory than it may take here: take a smaller frame"
             answer = {"error": text, "kind": "SimulationError"}
         except Exception as error:
             text = f"{type(error).__name__}: {error} (this is a bug)"

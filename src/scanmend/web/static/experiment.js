@@ -39,7 +39,7 @@ export class ExperimentForm extends EventTarget {
   tell(parameters) {
     for (const { field, drawn } of this.#rows.values()) {
       const value = parameters[field.table]?.[field.key];
-      if (drawn?.isConnected) drawn.textContent = `drawn: ${typeof value === "number" ? number(value, 4) : value}`;
+      if (drawn?.isConnected) drawn.textContent = `now ${typeof value === "number" ? number(value, 4) : value}`;
     }
   }
 
@@ -81,10 +81,10 @@ export class ExperimentForm extends EventTarget {
     const { field, value } = row;
     const kind = kindOf(field.value);
     row.kind.value = kind;
-    row.drawn = kind ? make("small", {}) : null;
+    row.drawn = kind ? make("span", {}) : null;
     value.classList.toggle("spread", Boolean(kind));
     row.element.classList.toggle("changed", !same(field.value, field.usual));
-    if (kind) value.replaceChildren(...this.#distribution(row, kind), row.drawn);
+    if (kind) value.replaceChildren(...this.#distribution(row, kind));
     else if (field.type === "word") value.replaceChildren(this.#words(row));
     else value.replaceChildren(...this.#number(row));
   }
@@ -140,7 +140,8 @@ export class ExperimentForm extends EventTarget {
       this.#put(row, { [kind]: found, ...chance });
     };
     for (const input of all) input.addEventListener("input", put);
-    return all;
+    const chance = field.type === "word" ? "" : make("label", { title: probability.title }, "p", probability);
+    return [...inputs, make("small", {}, row.drawn, chance)];
   }
 
   /** Takes a value into the experiment. */

@@ -28,6 +28,7 @@ const KEYS = [
 ];
 const SUFFIXES = { ".sxm": "scan .sxm", ".nc": ".nc", ".gwy": ".gwy", ".truth.nc": "truth .nc", ".json": "all about it .json" };
 const RING_NM = 0.22;
+const APART = 6; // CSS pixels between the lines of the way that are drawn
 
 const find = (id) => document.getElementById(id);
 const view = new View();
@@ -39,7 +40,7 @@ let name = "";
 class Mapped extends Viewer {
   /** Places [x, y] of defects, nm. */
   rings = [];
-  /** Coordinates of the way, nm, or null. */
+  /** Of the way: x and y, nm, and how many lines there are; or null. */
   way = null;
 
   drawNow() {
@@ -50,10 +51,18 @@ class Mapped extends Viewer {
     const x = (nm) => (nm - centre[1]) / scale + canvas.clientWidth / 2;
     const y = (nm) => (nm - centre[0]) / scale + canvas.clientHeight / 2;
     if (this.way) {
-      context.strokeStyle = "#00e5ffb0";
-      context.lineWidth = 0.8;
+      const [acrossNm, downNm, lines] = this.way;
+      const every = Math.max(1, Math.ceil((APART * lines * scale) / Math.max(...sizeOf(this.pictures[0].scan))));
+      context.strokeStyle = "#00e5ff";
+      context.lineWidth = 1;
       context.beginPath();
-      this.way[0].forEach((nm, i) => context.lineTo(x(nm), y(this.way[1][i])));
+      for (let line = 0; line < lines; line += every) {
+        const [from, to] = [line, line + 1].map((n) => Math.round((n * acrossNm.length) / lines));
+        for (let i = from; i < to; i++) {
+          if (i === from) context.moveTo(x(acrossNm[i]), y(downNm[i]));
+          else context.lineTo(x(acrossNm[i]), y(downNm[i]));
+        }
+      }
       context.stroke();
     }
     for (const [colour, wide] of [["#000a", 3.5], ["#fff", 1.5]]) {
@@ -123,19 +132,20 @@ function refresh() {
     viewer.pictures = [picture];
     const place = id === "scan" ? direction : "surface";
     viewer.rings = find("marks").checked ? rendered.defects.map((defect) => defect[place]).filter(Boolean) : [];
-    viewer.way = find("way").checked && id === "surface" ? [rendered.curves.get("x"), rendered.curves.get("y")] : null;
+    viewer.way = find("way").checked && id === "surface" ? wayOf(rendered) : null;
     const [factor, unit] = unitFor(image.unit, high - low);
-    caption(id, `${number(factor * (high - low), 3)} ${unit}`);
+    const height = id === "current" ? `at ${number(rendered.height_nm, 3)} nm, ` : "";
+    const title = id === "scan" ? `scan, ${direction}` : id === "topograph" ? "ideal topograph" : id;
+    const range = make("small", { title: "From dark to light" }, `${height}${number(factor * (high - low), 3)} ${unit}`);
+    find(id).previousElementSibling.replaceChildren(title, range);
     viewer.redraw();
   }
   view.bound(0, 0, ...sizeOf(rendered.images.get("surface")));
   readout();
 }
 
-function caption(id, range) {
-  const { height_nm: height } = renderings.rendered;
-  const titles = { surface: "surface", current: `current at ${number(height, 3)} nm`, topograph: "ideal topograph", scan: `scan, ${find("direction").value}` };
-  find(id).previousElementSibling.replaceChildren(titles[id], make("small", { title: "From dark to light" }, range));
+function wayOf({ curves, rows, columns, parameters }) {
+  return [curves.get("x"), curves.get("y"), parameters.frame.fast_axis === "x" ? rows : columns];
 }
 
 function levelled(scan) {
@@ -155,8 +165,10 @@ function curves() {
   const astray = [["x", "astray x", "--measured"], ["y", "astray y", "--restored"], ["sample nearer by", "nearer", "--draw"]];
   plot(find("astray"), astray.map(([title, key, colour]) => ({ name: title, x, y: pm(key), colour })), "time (s)", "tip astray (pm)");
   const isLog = rendered.parameters.electronics.amplifier === "log";
-  const title = isLog ? "error of the loop, ln(I / I₀)" : "error of the loop, I / I₀ − 1";
-  plot(find("loop"), [{ name: title, x, y: get("error"), colour: "--measured" }], "time (s)", "error");
+  const error = get("error");
+  const rms = Math.sqrt(error.reduce((sum, e) => sum + e * e, 0) / error.length);
+  const title = `error of the loop, ${isLog ? "ln(I / I₀)" : "I / I₀ − 1"}, rms ${number(rms, 2)}`;
+  plot(find("loop"), [{ name: title, x, y: error, colour: "--measured" }], "time (s)", "error");
   find("loop").dataset.points = String(x.length); // a canvas cannot be read
 }
 
