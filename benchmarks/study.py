@@ -25,7 +25,8 @@ from setting import heading, table
 from scanmend.crystals import silicon
 from scanmend.scan import Scan
 from scanmend.study import material, results
-from scanmend.study.store import QUESTION, About, Store, create
+from scanmend.study.records import QUESTION, About
+from scanmend.study.store import Store, create
 
 METHODS, SIDE = 3, 128
 Times = dict[str, list[float]]

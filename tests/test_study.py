@@ -17,10 +17,11 @@ import pytest
 import scanmend
 from scanmend.errors import StudyError, WriteError
 from scanmend.scan import Quantity, Scan
-from scanmend.study import material, results
+from scanmend.study import material, results, tables
 from scanmend.study.agreement import alpha, coincidences
 from scanmend.study.design import Design, williams
-from scanmend.study.store import MEASURED, About, Marks, Store, create
+from scanmend.study.records import MEASURED, About, Marks
+from scanmend.study.store import Store, create
 
 ABOUT = About("Terraces", "Which is best?", 7, "inferno", "plane", {})
 METHODS = ("alpha-net", "beta-net", "gamma-net")
@@ -326,7 +327,7 @@ def test_the_table_is_what_was_said(tmp_path):
     for line in found.lines:
         assert sum(line.places) == 3
         assert line.rating.low <= line.rating.value <= line.rating.high
-    told = results.plain(found)
+    told = tables.plain(found)
     assert (
         json.loads(json.dumps(told, allow_nan=False))["lines"][0]["preferred"][0]["value"] is None
     )
@@ -335,9 +336,9 @@ def test_the_table_is_what_was_said(tmp_path):
 def test_nothing_said_is_no_error(store):
     found = results.results(store)
     assert found.annotations == 0 and found.resampled == "nothing"
-    assert results.as_text(found).splitlines()[2].split() == ["alpha-net", "-", "-", "-", "-"]
-    assert results.as_csv(results.table(found)).splitlines()[1] == "alpha-net" + "," * 12 + ",0"
-    assert results.answers(store) == []
+    assert tables.as_text(found).splitlines()[2].split() == ["alpha-net", "-", "-", "-", "-"]
+    assert tables.as_csv(tables.table(found)).splitlines()[1] == "alpha-net" + "," * 12 + ",0"
+    assert tables.answers(store) == []
 
 
 def test_intervals_hold_what_they_promise(rng, monkeypatch):

@@ -20,8 +20,9 @@ import scanmend
 from scanmend.cli import main
 from scanmend.crystals import silicon
 from scanmend.scan import Acquisition, Scan
-from scanmend.study import results
-from scanmend.study.store import MEASURED, Store
+from scanmend.study import results, tables
+from scanmend.study.records import MEASURED
+from scanmend.study.store import Store
 
 pytest.importorskip("fastapi")
 from web_server import serving
@@ -219,7 +220,7 @@ def test_the_owner_sees_progress_and_results(client, file):
     found = client.get("/api/studies/0/results").json()
     assert (found["annotations"], found["raters"]) == (2, 2)
     with Store(file) as store:
-        assert found == json.loads(json.dumps(results.plain(results.results(store))))
+        assert found == json.loads(json.dumps(tables.plain(results.results(store))))
     answers = client.get("/api/studies/0/answers.csv")
     assert answers.headers["content-disposition"].endswith("study-answers.csv")
     lines = answers.text.splitlines()

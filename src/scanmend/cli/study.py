@@ -82,7 +82,7 @@ def make(
     Two to eight methods: models, and folders of finished outputs. `scanmend serve --study` opens
     it to its raters.
     """
-    from ..study import material, store
+    from ..study import material, records, store
 
     paths = [_there(source) for source in expand(scans)]
     methods: dict[str, Method] = {}
@@ -108,7 +108,7 @@ def make(
         add(name or folder.resolve().name, found, folder=folder.resolve().name)
     material.must_be_comparable(paths, methods)
     readers = {path: lambda path=path: reading.scan(path) for path in paths}
-    about = store.About(title, question or store.QUESTION, seed, colours, levelling, told)
+    about = records.About(title, question or records.QUESTION, seed, colours, levelling, told)
     with bar(f"{file.name}: {len(paths)} scans") as progress:
 
         def items() -> Iterator[Item]:
@@ -126,13 +126,13 @@ def make(
 def results(file: Path, kind: Any) -> None:
     """The results so far: mean rating, mean rank, share of firsts, agreement of the raters."""
     from ..study import results as outcome
-    from ..study import store
+    from ..study import store, tables
 
     with store.Store(file) as opened:
         if kind == "text":
-            click.echo(outcome.as_text(outcome.results(opened)))
+            click.echo(tables.as_text(outcome.results(opened)))
         else:
-            click.echo(outcome.exported(opened, kind), nl=kind.endswith("json"))
+            click.echo(tables.exported(opened, kind), nl=kind.endswith("json"))
 
 
 def _there(source: Path | str) -> Path:

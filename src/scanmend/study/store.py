@@ -13,35 +13,21 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from .. import __version__
 from ..errors import StudyError, WriteError
 from ..io.write import whole
 from ..scan import Quantity, Scan
 from .design import Design
 from .material import Item
-
-BEST = 5
-"""The highest rating; the lowest is 1."""
-
-QUESTION = (
-    "How well does each output show the surface that was measured? Rank them, the best first, and "
-    "rate each from 1 (useless) to 5 (excellent)."
-)
-"""What raters are asked, unless their study asks something else."""
-
-RATERS = 1000
-"""Who may join at most, so that a link that leaked fills no disk."""
-
-MEASURED = -1
-"""Stands for the measured scan where others have the number of a method."""
+from .records import MEASURED, RATERS, About, Marks, Rater
 
 _KIND, _VERSION = 0x5343424C, 1  # says of a file that it is a study, and of which layout
 _LAYOUT = """
@@ -71,79 +57,6 @@ CREATE TABLE mark (
 
 class NotKept(WriteError):
     """What was said could not be written: it has to be said again."""
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a study is about, and how it came about.
-
-    Attributes:
-        title: Raters see it: it names no method.
-        question: What they are asked.
-        seed: Of the design.
-        colours: Name of the colour map of all images.
-        levelling: "plane" or "none".
-        made: When, ISO 8601.
-        version: Of scanmend.
-        provenance: How the outputs were made, by method; plain JSON values.
-    """
-
-    title: str
-    question: str
-    seed: int
-    colours: str
-    levelling: str
-    provenance: dict[str, Any]
-    made: str = ""
-    version: str = __version__
-
-
-@dataclass(frozen=True, slots=True)
-class Rater:
-    """One who rates.
-
-    Attributes:
-        number: In the order of joining, from 0.
-        token: Opens this rater's place in the study, and nothing else.
-        name: As they gave it; the owner alone sees it.
-        joined: When, ISO 8601.
-        position: At which of their items they are, from 0.
-    """
-
-    number: int
-    token: str
-    name: str
-    joined: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What one rater says of one item, by method; None where nothing yet.
-
-    Raises:
-        StudyError: A rating or rank is none, or two outputs share a rank.
-    """
-
-    ratings: tuple[int | None, ...]
-    ranks: tuple[int | None, ...]
-
-    def __post_init__(self) -> None:
-        count = len(self.ratings)
-        if len(self.ranks) != count:
-            raise StudyError(f"{count} ratings and {len(self.ranks)} ranks: one each for an output")
-        if bad := [r for r in self.ratings if r is not None and not 1 <= r <= BEST]:
-            raise StudyError(f"a rating is 1 to {BEST}, got {bad[0]}")
-        known = [r for r in self.ranks if r is not None]
-        if bad := [r for r in known if not 1 <= r <= count]:
-            raise StudyError(f"a rank is 1 to {count}, got {bad[0]}")
-        if len(set(known)) < len(known):
-            raise StudyError(f"each rank is given once, got {known}")
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is left to say."""
-        return None not in self.ratings + self.ranks
 
 
 def create(
@@ -299,13 +212,9 @@ class Store:
 
     def marks(self, rater: int) -> dict[int, Marks]:
         """What a rater has said so far, by item."""
-        found: dict[int, tuple[list[int | None], list[int | None]]] = {}
-        sql = "SELECT item, method, rating, rank FROM mark WHERE rater = ?"
-        for item, method, rating, rank in self._read(sql, rater):
-            nothing = [None] * len(self.methods), [None] * len(self.methods)
-            ratings, ranks = found.setdefault(item, nothing)
-            ratings[method], ranks[method] = rating, rank
-        return {item: Marks(tuple(a), tuple(b)) for item, (a, b) in found.items()}
+        sql = "SELECT item, rating, rank FROM mark WHERE rater = ? ORDER BY item, method"
+        said = groupby(self._read(sql, rater), key=lambda row: row[0])
+        return {item: Marks(*tuple(zip(*rows, strict=True))[1:]) for item, rows in said}
 
     def answer(self, rater: int, item: int, marks: Marks) -> None:
         """Keeps what a rater says of an item, in the place of what they said before.

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import StudyError
 from ..study.material import MOST
-from ..study.store import BEST, MEASURED, Marks, Rater, Store
+from ..study.records import BEST, MEASURED, Marks, Rater
+from ..study.store import Store
 from . import answers
 from .api import PIXELS
 

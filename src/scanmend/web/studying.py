@@ -15,8 +15,9 @@ from pydantic import Field
 
 from ..errors import ScanmendError, StudyError
 from ..scan import Scan
-from ..study import material, results
-from ..study.store import QUESTION, About, Store, create
+from ..study import material, results, tables
+from ..study.records import QUESTION, About
+from ..study.store import Store, create
 from .api import Here as Parts
 from .messages import Chosen, Which
 from .rating import Entry
@@ -213,16 +214,16 @@ def invite(here: Here, entry: Entry) -> dict[str, str]:
 @router.get("/{study}/results")
 def outcome(here: Here) -> dict[str, Any]:
     """The results so far."""
-    return results.plain(results.results(here))
+    return tables.plain(results.results(here))
 
 
 @router.get("/{study}/{export}", response_class=Response, responses=_EXPORTS)
-def export(here: Here, export: results.Export) -> Response:
+def export(here: Here, export: tables.Export) -> Response:
     """The table or every single answer as CSV, or all of it as JSON, without raters' names."""
     name = quote(f"{here.path.stem}-{export}")
     kind = "application/json" if export.endswith("json") else "text/csv"
     return Response(
-        results.exported(here, export),
+        tables.exported(here, export),
         media_type=f"{kind}; charset=utf-8",
         headers={
             "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
