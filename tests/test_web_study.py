@@ -618,6 +618,11 @@ def test_all_images_share_place_and_colours_and_measured_is_a_key_away(opened):
     page.wait_for_selector(f"{canvases[3]}[data-scale-bar]")
     before = [pixels(page, canvas) for canvas in canvases]
     assert len(set(before)) == 4
+    boxes = [page.locator(canvas).bounding_box() for canvas in canvases]
+    assert len({(box["width"], box["height"]) for box in boxes}) == 1
+    # 64 x 48 pixels: two rows of two fill the page best, but for the marks below each.
+    assert boxes[0]["height"] > 220 and 1.2 < boxes[0]["width"] / boxes[0]["height"] < 1.6
+    assert page.locator("[aria-label='C: rate 5, excellent']").is_visible()
     page.keyboard.down("m")
     page.wait_for_selector("#measured[aria-pressed=true]")
     assert [pixels(page, canvas) for canvas in canvases] == [before[0]] * 4
