@@ -25,7 +25,8 @@ LAYERS = [
         "shards",
     ),
     *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
-    *("restoration", "evaluate", "nets", "objective", "train", "demo", "watch", "web", "cli"),
+    *("restoration", "evaluate", "nets", "objective", "train", "demo", "watch", "study"),
+    *("web", "cli"),
 ]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or not p.stem.startswith("__"))
 TORCH = ("nets", "objective", "train")

@@ -12,6 +12,7 @@ ScanmendError
 ├── RecipeError              a recipe or settings file that means nothing
 ├── SimulationError          an experiment that cannot be simulated: atoms, bias, setpoint, box
 ├── WorkError                work that was handed out failed, or nobody is there to do it
+├── StudyError               a blind study that means nothing, or an answer that does not fit it
 ├── TrainingError            a training that cannot begin, go on, or came to no number
 └── ModelError               a model is missing, damaged, or does not fit the scan
 
@@ -67,6 +68,10 @@ class SimulationError(ScanmendError):
 
 class WorkError(ScanmendError):
     """A piece of work that was handed out failed, or there is nobody to do it."""
+
+
+class StudyError(ScanmendError):
+    """A blind study that cannot be made or opened, or an answer that does not fit it."""
 
 
 class TrainingError(ScanmendError):

@@ -36,6 +36,7 @@ from .options import (
 from .pairs import data, pairs
 from .serve import serve
 from .simulate import simulate
+from .study import study
 from .train import train
 from .watch import watch
 
@@ -193,7 +194,7 @@ def degrade(
     each(sources, task, _outputs, as_json)
 
 
-for command in (simulate, pairs, data, train, evaluate, watch, serve, bench):
+for command in (simulate, pairs, data, train, evaluate, watch, study, serve, bench):
     commands.add_command(command)
 
 

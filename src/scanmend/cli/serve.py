@@ -53,6 +53,14 @@ _EVERYWHERE = ("0.0.0.0", "::")
     metavar="DIR",
     help="A folder that the microscope writes into; results go to DIR/restored.",
 )
+@click.option(
+    "--study",
+    "studies",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="A blind study that is opened to its raters; or a folder of them, for new ones too.",
+)
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def serve(
     folders: tuple[Path, ...],
@@ -62,6 +70,7 @@ def serve(
     token: str | None,
     models: tuple[Path, ...],
     watched: tuple[Path, ...],
+    studies: tuple[Path, ...],
     no_browser: bool,
 ) -> None:
     """Opens the application: restores scans in a browser, and for programs over HTTP.
@@ -84,7 +93,8 @@ def serve(
         raise WorkError(f"{host}, port {port}: {why(error)}; choose another --port") from None
     with listening:
         port = listening.getsockname()[1]
-        chosen = settings.Settings(folders, host, port, token, names, models, watched)
+        given = (folders, host, port, token, names, models, watched, studies)
+        chosen = settings.Settings(*given)
         if not (chosen.is_local or token):
             chosen = dataclasses.replace(chosen, token=secrets.token_urlsafe(24))
         application = app.create(chosen)

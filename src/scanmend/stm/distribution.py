@@ -24,7 +24,7 @@ from ..errors import RecipeError
 
 Value = float | int | str
 
-_KINDS = ("uniform", "log_uniform", "normal", "integer", "choice")
+KINDS = ("uniform", "log_uniform", "normal", "integer", "choice")
 _WHOLE = ("integer", "choice")
 _SPREAD = 3.0  # standard deviations at which a normal distribution ends
 
@@ -53,8 +53,8 @@ class Distribution:
         rest = dict(table)
         probability = rest.pop("probability", 1.0)
         (kind, values), *more = rest.items() or [(None, None)]
-        known = ", ".join(_KINDS)
-        if more or kind not in _KINDS or not isinstance(values, list | tuple) or not values:
+        known = ", ".join(KINDS)
+        if more or kind not in KINDS or not isinstance(values, list | tuple) or not values:
             raise RecipeError(
                 f"{what} must be a value or one distribution of {known}, as in "
                 f"{{ uniform = [1, 4] }}, got {dict(table)!r}"

@@ -58,8 +58,8 @@ TABLES: dict[str, type] = {
 }
 """The tables of a file. Their order decides which random numbers each has: append new ones."""
 
-_DEFECTS = "defects_per_nm2"
-_STREAMS = (*TABLES, _DEFECTS, "atoms", "way", "current")
+DEFECTS = "defects_per_nm2"
+_STREAMS = (*TABLES, DEFECTS, "atoms", "way", "current")
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -108,7 +108,7 @@ class Experiment:
                 raise RecipeError(f"{self.material} has no defect {kind!r}; there are {known}")
             least = min(map(float, extremes(density)))
             if least < 0:
-                raise RecipeError(f"[{_DEFECTS}] {kind} is a density, 0 or more, got {least:g}")
+                raise RecipeError(f"[{DEFECTS}] {kind} is a density, 0 or more, got {least:g}")
 
     @property
     def surface(self) -> Material:
@@ -129,7 +129,7 @@ class Experiment:
         """The densities of all classes of defects for a scan, 1/nm2."""
         if self.defects_per_nm2 is None:
             return dict(self.surface.densities_per_nm2)
-        rng, given = self.stream(_DEFECTS, seed, number), self.defects_per_nm2
+        rng, given = self.stream(DEFECTS, seed, number), self.defects_per_nm2
         kinds = [kind for kind in self.surface.defects if kind in given]
         return {kind: float(drawn(given[kind], rng)) for kind in kinds}
 
@@ -151,7 +151,7 @@ class Experiment:
         plain["scans_per_session"] = self.scans_per_session
         tables = dict(self.tables)
         if self.defects_per_nm2 is not None:
-            tables[_DEFECTS] = self.defects_per_nm2
+            tables[DEFECTS] = self.defects_per_nm2
         for name, given in tables.items():
             plain[name] = {key: _plain(value) for key, value in given.items()}
         return plain
@@ -204,14 +204,14 @@ def parse(name: str, table: Mapping[str, Any]) -> Experiment:
     if not isinstance(session, int) or isinstance(session, bool):
         raise RecipeError(f"scans_per_session is a whole number, got {session!r}")
     electrons = rest.pop("electrons", None)
-    densities = rest.pop(_DEFECTS, None)
+    densities = rest.pop(DEFECTS, None)
     if rest:
-        known = ", ".join(("material", "electrons", "scans_per_session", *TABLES, _DEFECTS))
+        known = ", ".join(("material", "electrons", "scans_per_session", *TABLES, DEFECTS))
         raise RecipeError(f"unknown key {next(iter(rest))!r}; there are {known}")
     defects = None
     if densities is not None:
-        table = _is_table(_DEFECTS, densities)
-        defects = {k: read(v, f"[{_DEFECTS}] {k}", 0.0) for k, v in table.items()}
+        table = _is_table(DEFECTS, densities)
+        defects = {k: read(v, f"[{DEFECTS}] {k}", 0.0) for k, v in table.items()}
     return Experiment(name, material, electrons, session, tables, defects)
 
 

@@ -10,9 +10,10 @@ axis, and the crystal, the tip and the way are turned into them.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -22,6 +23,7 @@ from ..errors import SimulationError
 from .current import Array, Electrode, Junction
 from .electrons import Electrons
 from .experiment import Experiment
+from .exposure import Exposure
 from .feedback import follow
 from .log_current import LogCurrent, axes_over, planes_within
 from .piezo import tracks
@@ -48,6 +50,18 @@ EVERYDAY = Accuracy(3e-5, 1e-4, 3e-5, np.float32)
 """Heights to 1e-5 nm above one terrace, 1e-4 nm above several: less than noise does to them."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Laid:
+    """What lies before the loops of scans of a session, each in the frame's coordinates."""
+
+    raster: Raster
+    ways: Sequence[Track]
+    strays: Sequence[str | None]
+    specimens: Sequence[Specimen]
+    ideals: Sequence[LogCurrent]
+    surfaces: Sequence[LogCurrent]
+
+
 class Microscope:
     """A microscope made for an experiment, with what all its sessions share.
 
@@ -57,6 +71,7 @@ class Microscope:
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment, self._libraries = experiment, ThreadpoolController()
+        self._kept: tuple[Hashable, _Laid] | None = None
         biases, widths, rows, columns = (
             [float(value) for value in experiment.extremes(table, key)]
             for table, key in (
@@ -100,13 +115,55 @@ class Microscope:
         with self._libraries.limit(limits=1, user_api="blas"):
             return self._session(seed, session)
 
-    def _session(self, seed: int, session: int) -> list[Simulation]:
-        experiment = self.experiment
-        first = session * experiment.scans_per_session
-        numbers = range(first, first + experiment.scans_per_session)
-        shared = Session.drawn(experiment, seed, session)
-        each = [Conditions.drawn(experiment, seed, number) for number in numbers]
+    def exposure(self, seed: int, number: int) -> Exposure:
+        """One scan by itself, at once, and what went into it.
 
+        Currents are known on a grid of its own, not on that of its whole session, so that heights
+        differ from those of `scan` by what `EVERYDAY` allows. What lies before the loop is kept for
+        the next call, should it only ask for other gains or another noise.
+
+        Raises:
+            SimulationError: As for `session`.
+        """
+        if min(seed, number) < 0:
+            raise SimulationError(f"seeds and numbers are 0 or more, got {seed} and {number}")
+        with self._libraries.limit(limits=1, user_api="blas"):
+            shared, each = self._drawn(seed, range(number, number + 1))
+            before = seed, number, shared.frame, shared.tunnelling, shared.tip
+            (scan,) = each
+            key = *before, scan.surface, *scan.defects_per_nm2.items(), scan.motion
+            if self._kept is None or self._kept[0] != key:
+                self._kept = key, self._laid(seed, range(number, number + 1), shared, each)
+            (made,) = self._exposures(seed, range(number, number + 1), shared, each, self._kept[1])
+        return made
+
+    def turned_to(self, experiment: Experiment) -> Microscope:
+        """This one for another experiment, on the same material, with the electrons that it has.
+
+        They must do: no wider a frame, no larger a bias, no second apex farther away.
+        """
+        other = copy.copy(self)
+        other.experiment = experiment
+        return other
+
+    def _session(self, seed: int, session: int) -> list[Simulation]:
+        first = session * self.experiment.scans_per_session
+        numbers = range(first, first + self.experiment.scans_per_session)
+        shared, each = self._drawn(seed, numbers)
+        laid = self._laid(seed, numbers, shared, each)
+        return [one.simulation for one in self._exposures(seed, numbers, shared, each, laid)]
+
+    def _drawn(self, seed: int, numbers: range) -> tuple[Session, list[Conditions]]:
+        """What is drawn for scans of one session."""
+        session = numbers[0] // self.experiment.scans_per_session
+        shared = Session.drawn(self.experiment, seed, session)
+        return shared, [Conditions.drawn(self.experiment, seed, number) for number in numbers]
+
+    def _laid(
+        self, seed: int, numbers: range, shared: Session, each: Sequence[Conditions]
+    ) -> _Laid:
+        """All that lies before the loop."""
+        experiment = self.experiment
         raster = replace(shared.raster, angle_deg=0.0)  # as the frame sees it
         margin_nm = _margin_nm(shared)
         piece_nm, pixels = _piece_nm(raster.size_nm, margin_nm), raster.middles()
@@ -121,27 +178,40 @@ class Microscope:
             )
             for conditions, number in zip(each, numbers, strict=True)
         ]
-        ideals, surfaces = self._currents(shared, pixels, ways, specimens)
+        return _Laid(
+            raster, ways, strays, specimens, *self._currents(shared, pixels, ways, specimens)
+        )
+
+    def _exposures(
+        self,
+        seed: int,
+        numbers: range,
+        shared: Session,
+        each: Sequence[Conditions],
+        laid: _Laid,
+    ) -> list[Exposure]:
+        """The scans: the loop follows, and what it wrote down becomes images."""
+        experiment, raster = self.experiment, laid.raster
         topographs = follow(
             [conditions.loop(shared) for conditions in each],
-            surfaces,
-            [way.lift_nm for way in ways],
+            laid.surfaces,
+            [way.lift_nm for way in laid.ways],
             [experiment.stream("current", seed, number) for number in numbers],
         )
         made = []
         for i, topograph in enumerate(topographs):
-            ideal_nm = ideals[i].heights_nm(shared.tunnelling.setpoint_nA, extended=True)
-            made.append(
-                Simulation(
-                    *(experiment.name, seed, numbers[i], shared.pixel_nm),
-                    *raster.images(topograph.height_nm),
-                    *raster.images(topograph.current_nA),
-                    ideal_nm.reshape(raster.shape).astype(np.float32),
-                    _seen(raster, ways[i], specimens[i].defects),
-                    parameters(shared, each[i]),
-                    strays[i] or _out_of_reach(ideals[i], shared) or topograph.fault,
-                )
+            ideal, way, specimen = laid.ideals[i], laid.ways[i], laid.specimens[i]
+            ideal_nm = ideal.heights_nm(shared.tunnelling.setpoint_nA, extended=True)
+            simulation = Simulation(
+                *(experiment.name, seed, numbers[i], shared.pixel_nm),
+                *raster.images(topograph.height_nm),
+                *raster.images(topograph.current_nA),
+                ideal_nm.reshape(raster.shape).astype(np.float32),
+                _seen(raster, way, specimen.defects),
+                parameters(shared, each[i]),
+                laid.strays[i] or _out_of_reach(ideal, shared) or topograph.fault,
             )
+            made.append(Exposure(simulation, raster, way, specimen, ideal, topograph.current_nA))
         return made
 
     def _currents(

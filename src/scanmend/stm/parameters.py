@@ -24,7 +24,8 @@ class Frame:
         width_nm: Of the frame, nm; pixels are square.
         angle_deg: By which the frame is turned, clockwise as displayed, degrees.
         line_s: Time for a line in one direction, s.
-        fast_axis, begins: As in `stm.piezo.Raster`.
+        fast_axis: "x", lines along rows, or "y", lines along columns.
+        begins: The corner of the first point.
     """
 
     rows: int = 64
@@ -111,7 +112,14 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """Of the loop, as in `stm.feedback.Loop`."""
+    """Of the loop, as in `stm.feedback.Loop`: lengths a cycle, for an error of 1.
+
+    Attributes:
+        proportional_nm: For the error of this cycle, nm.
+        integral_nm: For the sum of the errors that the integral remembers, nm.
+        derivative_nm: For the change of the error since the last cycle, nm.
+        longest_step_nm: How far the piezo can go in a cycle, nm.
+    """
 
     proportional_nm: float = 0.012
     integral_nm: float = 0.0006
@@ -121,7 +129,13 @@ class Gains:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Of the current, as in `stm.noise.CurrentNoise`."""
+    """Of the current, as in `stm.noise.CurrentNoise`.
+
+    Attributes:
+        shot_bandwidth_Hz: Of the shot noise, Hz; 0: none.
+        amplifier_nA: White noise of the preamplifier, nA.
+        flicker: 1/f noise over a scan, as a part of the current.
+    """
 
     shot_bandwidth_Hz: float = 0.0
     amplifier_nA: float = 0.0

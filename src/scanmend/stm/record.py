@@ -243,7 +243,7 @@ def _write(files: _Files, count: int, session: int) -> None:
             continue
         for suffix in files.suffixes:
             with whole(files.path(scan.number, suffix), overwrite=True) as unfinished:
-                _WRITERS[suffix](scan, files.recipe, unfinished)
+                PARTS[suffix](scan, files.recipe, unfinished)
         stem = files.path(scan.number, "").name
         for left in files.start.parent.glob(escape(f".{stem}.") + "*"):
             left.unlink(missing_ok=True)  # by a run that was killed
@@ -282,12 +282,13 @@ def _write_about(scan: Simulation, recipe: str, path: Path) -> None:
     path.write_text(json.dumps(about, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-_WRITERS: dict[str, Callable[[Simulation, str, Path], None]] = {
+PARTS: dict[str, Callable[[Simulation, str, Path], None]] = {
     ".sxm": _write_scan,
     ".truth.nc": _write_truth,
     ".png": _write_figure,
     ".json": _write_about,
 }
+"""What writes each file of a scan: of the scan, its experiment's recipe in JSON, and a path."""
 
 
 def _header(scan: Simulation) -> Header:

@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 
 from .. import __version__, io, models
 from ..errors import ModelError, ScanError
+from ..study.store import NotKept
 from . import answers, reference
 from .files import File, Files
 from .folders import Folders, NotListed
@@ -65,7 +66,7 @@ def _parts(request: Request) -> Parts:
 
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PIXELS: dict[int | str, dict[str, Any]] = {
+PIXELS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "float32, little-endian, row by row",
         "content": {"application/octet-stream": _BINARY},
@@ -102,7 +103,7 @@ router = APIRouter(prefix="/api")
 
 def status(error: Exception) -> int:
     """The HTTP status of one of our errors."""
-    known = {Gone: 404, NotListed: 404, Full: 429, NotDone: 409}
+    known = {Gone: 404, NotListed: 404, Full: 429, NotDone: 409, NotKept: 503}
     return known.get(type(error), 422)
 
 
@@ -145,7 +146,7 @@ async def send(here: Here, request: Request) -> dict[str, Any]:
     return _file(await run_in_threadpool(_chosen, here, await request.body()))
 
 
-@router.get("/files/{id}/scan", response_class=Response, responses=_PIXELS)
+@router.get("/files/{id}/scan", response_class=Response, responses=PIXELS)
 def file_scan(here: Here, id: str, which: Annotated[Shown, Query()]) -> Response:
     """One image of a file, as float32 (little-endian), row by row; `X-Scan` says the rest."""
     return answers.pixels(here.files.scan(here.files.get(id), which.reading()), which.side)
@@ -203,7 +204,7 @@ def events(here: Here, id: str) -> StreamingResponse:
     )
 
 
-@router.get("/jobs/{id}/scan", response_class=Response, responses=_PIXELS)
+@router.get("/jobs/{id}/scan", response_class=Response, responses=PIXELS)
 def job_scan(
     here: Here, id: str, name: str = Query("restored", max_length=40), side: Side = None
 ) -> Response:

@@ -15,10 +15,11 @@ from starlette.routing import Match, Route
 
 from .. import __version__
 from ..errors import ScanmendError
-from . import api, watching
+from . import api, rating, simulating, studying, watching
 from .folders import Folders
 from .guard import Guard
 from .messages import Refused
+from .rendering import Renderer
 from .settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -29,12 +30,15 @@ def create(settings: Settings) -> FastAPI:
 
     Raises:
         ReadError: A folder of theirs is none.
+        StudyError: A study of theirs is none.
         ValueError: It is to be reached from outside, and has no token.
     """
     if not (settings.is_local or settings.token):
         raise ValueError(f"a server at {settings.host} needs a token")
     watched = watching.watched(settings.watched)
+    renderer = Renderer(settings)
     parts = api.Parts.of(settings, Folders.of(settings.folders))
+    studies = studying.Studies(settings.studies)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -44,6 +48,8 @@ def create(settings: Settings) -> FastAPI:
         yield
         for folder in watched:
             folder.close()
+        studies.close()
+        renderer.close()
         parts.close()
 
     app = FastAPI(
@@ -58,8 +64,13 @@ def create(settings: Settings) -> FastAPI:
     )
     app.state.parts = parts
     app.state.watched = watched
+    app.state.studies = studies
+    app.state.renderer = renderer
     app.include_router(api.router)
     app.include_router(watching.router)
+    app.include_router(simulating.router)
+    app.include_router(studying.router)
+    app.include_router(rating.router)
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="pages")
     app.add_middleware(Guard, settings=settings)
     app.add_exception_handler(HTTPException, _http)

@@ -2,7 +2,8 @@
 
 A page of another site can have a browser send requests here, and with DNS under its control even
 call itself by our name. So the name that is asked for must be ours, what changes something must
-come from our own page, and beyond this machine a token must be known.
+come from our own page, and beyond this machine a token must be known. Raters of a blind study do
+not know it: what lies below /rate/ asks for tokens of its own, and leads nowhere else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+import re
 import socket
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
@@ -23,6 +25,9 @@ from .settings import Settings
 
 JSON_BYTES = 1 << 20
 """Of a request that is no file."""
+
+_FOR_RATERS = re.compile(r"/rate/(\w+\.\w+|api(/\w+)+)?", re.ASCII)
+"""Paths that need no token of the server's: spelt so that none can turn back to others."""
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; "
@@ -62,7 +67,7 @@ class Guard:
             await _answer(send, *refusal)
         elif self._settings.token and (asked := self._with_token(scope)):
             await _answer(send, 303, "go on", asked)
-        elif self._settings.token and not self._is_known(headers):
+        elif not (_FOR_RATERS.fullmatch(scope["path"]) or self._is_known(headers)):
             await _answer(send, 401, "a token is needed: open the address that the server printed")
         else:
             await self._app(scope, _counted(receive, most), _with_headers(send))
@@ -108,6 +113,8 @@ class Guard:
         return [(b"location", where), (b"set-cookie", cookie.OutputString().encode())]
 
     def _is_known(self, headers: Headers) -> bool:
+        if not self._settings.token:
+            return True
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._fits(bearer):
             return True

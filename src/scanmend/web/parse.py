@@ -25,16 +25,16 @@ from ..scan import Scan
 
 def main(bytes_limit: int) -> None:
     """Answers until the other side closes."""
-    _limit("RLIMIT_AS", bytes_limit)
-    _limit("RLIMIT_CORE", 0)
-    _limit("RLIMIT_FSIZE", 1 << 30)
+    limit("RLIMIT_AS", bytes_limit)
+    limit("RLIMIT_CORE", 0)
+    limit("RLIMIT_FSIZE", 1 << 30)
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints is not to be taken for an answer
     for line in questions:
         asked = json.loads(line)
         values = b""
         try:
-            _limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
+            limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
             answer, values = _answer(asked)
         except (ScanmendError, MemoryError) as error:
             text = str(error)
@@ -84,7 +84,8 @@ def _named(scan: Scan, stored: str, name: str) -> Scan:
     return replace(scan, acquisition=replace(taken, source=name), history=history)
 
 
-def _limit(name: str, value: int) -> None:
+def limit(name: str, value: int) -> None:
+    """Sets one of the limits of this process, as `resource` names them, or leaves a lower one."""
     with suppress(ImportError):  # there are no such limits on Windows; the clock still holds
         import resource
 

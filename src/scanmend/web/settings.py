@@ -27,6 +27,8 @@ class Settings:
         token: What a client must know; needed beyond the loopback interface.
         names: Host names of this machine by which it may be asked, besides its addresses.
         watched: Folders in which every scan is restored as it appears.
+        studies: Blind studies that are open to raters: files, or folders of them, in which new ones
+            may be made.
         models: Model files besides the shipped models.
         upload_bytes: Of a file, sent or in a folder.
         pixels: Of an image, before and after upscaling.
@@ -35,6 +37,9 @@ class Settings:
         disk_bytes: Files that were sent and are kept.
         memory_bytes: Scans and results that are kept.
         waiting: Jobs that may wait.
+        simulated_pixels: Of a simulated scan; of all those of its session, where it is saved.
+        simulate_s: By the clock, that one may take.
+        simulate_bytes: Address space of the process that simulates.
     """
 
     folders: tuple[Path, ...] = ()
@@ -44,6 +49,7 @@ class Settings:
     names: tuple[str, ...] = ()
     models: tuple[Path, ...] = ()
     watched: tuple[Path, ...] = ()
+    studies: tuple[Path, ...] = ()
     upload_bytes: int = 256 << 20
     pixels: int = 1 << 24
     parse_s: float = 30.0
@@ -51,6 +57,9 @@ class Settings:
     disk_bytes: int = 4 << 30
     memory_bytes: int = 512 << 20
     waiting: int = 50
+    simulated_pixels: int = 1 << 18
+    simulate_s: float = 30.0
+    simulate_bytes: int = 6 << 30
 
     @property
     def is_local(self) -> bool:

@@ -4,6 +4,8 @@
 export const PAGES = [
   { name: "Restore", href: "./" },
   { name: "Watch", href: "watch.html" },
+  { name: "Simulate", href: "simulate.html" },
+  { name: "Study", href: "study.html" },
   { name: "API", href: "api" },
 ];
 
@@ -23,11 +25,11 @@ export function make(tag, properties = {}, ...children) {
 
 /**
  * Fills `<header>`; `keys` says what the keys of this page do, as [key, what it does], `actions`
- * has some of them do it.
+ * has some of them do it. Raters of a study have no other `pages`.
  */
-export function frame(keys, actions = {}) {
+export function frame(keys, actions = {}, pages = PAGES) {
   const here = new URL(location.href).pathname.replace(/index\.html$/, "");
-  const links = PAGES.map(({ name, href }) => {
+  const links = pages.map(({ name, href }) => {
     const link = make("a", { href }, name);
     if (new URL(href, location.href).pathname === here) link.setAttribute("aria-current", "page");
     return link;
@@ -51,7 +53,7 @@ export function onKeys(actions) {
     const meant = event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented;
     if (typed || meant || !Object.hasOwn(actions, event.key)) return;
     event.preventDefault();
-    actions[event.key]();
+    actions[event.key](event);
   });
 }
 

@@ -16,9 +16,9 @@ import { request } from "./api.js";
  * @property {string[]} history
  */
 
-/** The scan at `url`; throws an Error of one line. @returns {Promise<Scan>} */
-export async function fetchScan(url) {
-  const response = await request(url);
+/** The scan at `url`, asked for as by `fetch`; throws an Error of one line. @returns {Promise<Scan>} */
+export async function fetchScan(url, options) {
+  const response = await request(url, options);
   const { rows, columns, pixel_nm, quantity, ...rest } = JSON.parse(response.headers.get("X-Scan"));
   const values = new Float32Array(await response.arrayBuffer());
   if (values.length !== rows * columns) {
