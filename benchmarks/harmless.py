@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter, label, maximum_filter, median_filter
 from setting import SI001H, crops, heading, si001h, table
 
 import scanmend
+from scanmend import models
 from scanmend.evaluate.metrics import psnr, ssim
 
 
@@ -46,8 +47,8 @@ def on_two_lines(values: np.ndarray) -> np.ndarray:
     return median_filter(values, (3, 1))
 
 
-def main(model: str | None = None) -> None:
-    heading("Undamaged real scans: what restoration changes")
+def main(model: str = models.DEFAULT) -> None:
+    heading("Undamaged real scans: what restoration changes", model)
     rows = []
     for name in SI001H:
         scan = si001h(name)

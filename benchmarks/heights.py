@@ -11,7 +11,7 @@ import numpy as np
 from setting import SI001H, heading, si001h, table
 
 import scanmend
-from scanmend import level
+from scanmend import level, models
 from scanmend.crystals import SURFACES
 from scanmend.crystals.silicon import DIMER_NM, ROW_NM, STEP_NM
 from scanmend.degrade.recipe import isolated, preset
@@ -70,8 +70,8 @@ def jumps() -> None:
     print("scan's range, before and after `level.jumps`, and the share of scans that comes to 3 %.")
 
 
-def main(model: str | None = None) -> None:
-    heading("Heights")
+def main(model: str = models.DEFAULT) -> None:
+    heading("Heights", model)
     rows = []
     for kind in DAMAGE:
         errors = []

@@ -84,8 +84,8 @@ def quality(image: np.ndarray, clean: np.ndarray) -> tuple[float, float]:
     return ssim(image, clean), psnr(image, clean)
 
 
-def main(model: str | None = None) -> None:
-    heading("Restoration of real scans that the paper's list has damaged")
+def main(model: str = models.DEFAULT) -> None:
+    heading("Restoration of real scans that the paper's list has damaged", model)
     wholes = [square for name in SI001H for square in squares(name)]
     listens = "told" in models.load(model).card
     rows = []

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import scanmend
-from scanmend import cli, level
+from scanmend import cli, level, models
 from scanmend.engine import cores, processor
 from scanmend.scan import Scan
 
@@ -28,8 +28,10 @@ def si001h(name: str) -> Scan:
     return level.plane(scan)[0]
 
 
-def heading(title: str) -> None:
-    """Prints what was run, where and when: no figure is quoted without these."""
+def heading(title: str, model: str | None = None) -> None:
+    """Prints what was run, with which model, where and when: no figure is quoted without these."""
+    if model:
+        title += f": {models.load(model).name}"
     now = datetime.now(UTC).date()
     print(f"# {title}\n\n{now}, scanmend {scanmend.__version__}, {processor()}, {cores()} cores\n")
 

@@ -12,6 +12,7 @@ from scipy.interpolate import CubicSpline
 from setting import SI001H, crops, heading, si001h, table
 
 import scanmend
+from scanmend import models
 from scanmend.evaluate.metrics import fourier_peak, psnr, ssim
 from scanmend.resample import line_phase
 from scanmend.scan import Restoration, Scan
@@ -67,8 +68,8 @@ def row_peak(scan: Scan) -> tuple[float, float]:
     return float(frequency[0][row, column]), float(frequency[1][row, column])
 
 
-def main(model: str | None = None) -> None:
-    heading("Super-resolution along the slow axis, on real scans never trained on")
+def main(model: str = models.DEFAULT) -> None:
+    heading("Super-resolution along the slow axis, on real scans never trained on", model)
     rows = []
     for name in SI001H:
         scan = si001h(name)
