@@ -20,6 +20,6 @@ export function arrange(grid, count, [height, width], buttons) {
   });
   const best = choices.reduce((a, b) => (b.scale > a.scale * 1.001 ? b : a));
   grid.toggleAttribute("data-narrow", best.below === MARKS_PX.narrow);
-  grid.style.gridTemplateColumns = `repeat(${best.columns}, ${Math.floor(Math.max(best.scale * width, Math.min(best.wide, 320)))}px)`;
+  grid.style.gridTemplateColumns = `repeat(${best.columns}, ${Math.floor(Math.max(best.scale * width, Math.min(best.wide, Math.max(LEAST_PX, best.below === MARKS_PX.wide ? oneLine : 0))))}px)`;
   grid.style.gridAutoRows = `${Math.floor(Math.min(best.scale * height, best.tall) + best.below + 4)}px`;
 }
