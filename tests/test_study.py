@@ -146,6 +146,20 @@ def test_what_could_be_told_apart_without_looking_is_refused(output, says):
         list(material.items({Path("a.nc"): lambda: scan(0)}, methods, "plane"))
 
 
+def test_what_a_model_refuses_is_told_with_the_names_of_both(tmp_path):
+    fine = Scan(scan(0).values, (0.01, 0.01))
+    methods = {"si001h": material.Network("si001h"), "none": lambda path, measured: measured}
+    says = r"a\.nc by si001h: pixels of 0\.01 nm are far outside"
+    with pytest.raises(StudyError, match=says):
+        list(material.items({Path("a.nc"): lambda: fine}, methods, "plane"))
+
+
+def test_a_figure_beside_an_output_is_left_out(tmp_path):
+    files = [tmp_path / "a_restored.nc", tmp_path / "a_restored.png"]
+    outputs = material.Outputs(files, ["a"], lambda path: scan(len(path.suffix)))
+    assert np.array_equal(outputs(Path("a.sxm"), scan(0)).values, scan(len(".nc")).values)
+
+
 def test_a_study_needs_scans_of_different_names_and_two_to_eight_methods():
     same = {f"m{i}": lambda path, measured: measured for i in range(9)}
     scans = {Path("a/x.nc"): lambda: scan(0), Path("b/x.sxm"): lambda: scan(1)}
