@@ -53,8 +53,6 @@ class Mapped extends Viewer {
     if (this.way) {
       const [acrossNm, downNm, lines] = this.way;
       const every = Math.max(1, Math.ceil((APART * lines * scale) / Math.max(...sizeOf(this.pictures[0].scan))));
-      context.strokeStyle = "#00e5ff";
-      context.lineWidth = 1;
       context.beginPath();
       for (let line = 0; line < lines; line += every) {
         const [from, to] = [line, line + 1].map((n) => Math.round((n * acrossNm.length) / lines));
@@ -63,7 +61,11 @@ class Mapped extends Viewer {
           else context.lineTo(x(acrossNm[i]), y(downNm[i]));
         }
       }
-      context.stroke();
+      for (const [colour, wide] of [["#0008", 2.5], ["#00e5ff", 1]]) {
+        context.strokeStyle = colour;
+        context.lineWidth = wide;
+        context.stroke();
+      }
     }
     for (const [colour, wide] of [["#000a", 3.5], ["#fff", 1.5]]) {
       context.strokeStyle = colour;
@@ -284,7 +286,7 @@ document.addEventListener("drop", (event) => {
 });
 for (const [suffix, title] of Object.entries(SUFFIXES)) {
   const ask = () => trying(() => download(`api/simulator/file?suffix=${suffix}`, question()));
-  find("files").append(make("button", { type: "button", onclick: ask }, title));
+  find("took").before(make("button", { type: "button", onclick: ask }, title));
 }
 find("colours").append(...CHOICES.map((choice) => make("option", {}, choice)));
 find("preset").addEventListener("change", ({ target }) => trying(async () => open(await getJSON(`api/simulator/presets/${target.value}`))));
