@@ -16,7 +16,7 @@ from typing import Any
 
 from ..crystals import MATERIALS
 from ..errors import RecipeError
-from ..stm.distribution import KINDS
+from ..stm.distribution import KINDS, Value
 from ..stm.experiment import DEFECTS, TABLES, Experiment, parse
 from ..stm.parameters import POSITIVE, WORDS
 
@@ -105,16 +105,15 @@ def _field(
     key: str,
     docs: Mapping[str, str],
     value: Any,
-    usual: Any,
+    usual: Value,
     choices: Any = None,
 ) -> dict[str, Any]:
     ending = next((ending for ending in UNITS if key.endswith(ending)), "")
     kind = "word" if isinstance(usual, str) else "whole" if isinstance(usual, int) else "number"
     span = None
-    if kind != "word" and table:
-        most = 4 * abs(usual) or 1
-        low = 0 if key not in POSITIVE else usual / 4
-        span = SPANS.get(table if table == DEFECTS else key, (low, most))
+    if table and not isinstance(usual, str):
+        near = usual / 4 if key in POSITIVE else 0, 4 * abs(usual) or 1
+        span = SPANS.get(table if table == DEFECTS else key, near)
     return {
         "table": table,
         "key": key,
