@@ -16,7 +16,7 @@ from typing import Any
 
 from ..crystals import MATERIALS
 from ..errors import RecipeError
-from ..stm.distribution import KINDS, Value
+from ..stm.distribution import KINDS
 from ..stm.experiment import DEFECTS, TABLES, Experiment, parse
 from ..stm.parameters import POSITIVE, WORDS
 
@@ -105,7 +105,7 @@ def _field(
     key: str,
     docs: Mapping[str, str],
     value: Any,
-    usual: Value,
+    usual: Any,
     choices: Any = None,
 ) -> dict[str, Any]:
     ending = next((ending for ending in UNITS if key.endswith(ending)), "")
