@@ -28,7 +28,7 @@ from ..stm.microscope import Microscope
 from ..stm.viewfinder import Viewfinder
 from .parse import limit
 
-MOST_POINTS = 1 << 14
+MOST_POINTS = 1 << 12
 """Of a curve: more than a screen is wide, and few enough to be drawn at once."""
 
 MOST_DEFECTS = 500
