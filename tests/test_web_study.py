@@ -405,7 +405,7 @@ def test_an_answer_that_cannot_be_kept_is_not_acknowledged(client, file):
     db.close()
     answer = rater.ask("PUT", "items/0", complete(5))
     assert answer.status_code == 503
-    assert answer.json() == {"error": "study.sqlite cannot be written: full"}
+    assert answer.json() == {"error": "the study's file cannot be written: full"}
     assert rater.ask("GET", "items/0").json()["ratings"] == [2, 2, 2]
 
 
