@@ -256,6 +256,22 @@ def test_what_is_no_study_is_left_as_it_is(tmp_path):
         create(tmp_path / "a.db", ABOUT, METHODS, [])
 
 
+def test_a_study_that_is_damaged_is_refused_wherever_that_is_met(store):
+    store.close()
+    whole, said, page = store.path.read_bytes(), set(), 4096
+    for start in range(0, len(whole), page):
+        store.path.write_bytes(whole[:start] + bytes(page) + whole[start + page :])
+        try:
+            with Store(store.path) as damaged:
+                results.results(damaged)
+        except StudyError as error:
+            said.add(str(error))
+    assert said == {
+        "study.sqlite cannot be opened as a study: file is not a database",
+        "the study's file cannot be read: database disk image is malformed",
+    }
+
+
 def _answers(path: Path, said) -> None:
     """Answers as fast as it can, and says so after each."""
     store = Store(path)

@@ -92,7 +92,7 @@ def of_toml(name: str, text: str) -> Experiment:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{name} is no TOML: {error}") from None
     try:
         return parse(name, table)

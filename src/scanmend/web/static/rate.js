@@ -153,6 +153,7 @@ function load(position) {
 async function go(position) {
   if (position < 0 || position >= study.items) return;
   const turn = ++shown;
+  if (position === here?.position) return select(firstOpen()); // what is said meanwhile stays
   const unsent = keeping.of(`items/${position}`);
   const [said, scans] = await Promise.all([answer(`items/${position}`), load(position)]);
   if (turn !== shown) return; // another one is wanted by now
@@ -291,6 +292,7 @@ const guarded = (action) => async (...given) => {
 };
 
 addEventListener("hashchange", () => location.reload());
+addEventListener("blur", () => here && show(false)); // a key that is let go elsewhere is not told
 addEventListener("keyup", (event) => event.key.toLowerCase() === "m" && here && show(false));
 find("measured").addEventListener("pointerdown", () => here && show(true));
 for (const over of ["pointerup", "pointerleave"]) find("measured").addEventListener(over, () => here && show(false));
