@@ -440,7 +440,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
         assert again.json()["error"] == "über-a-b.sqlite exists already: choose another title"
         with Store(tmp_path / "studies/über-a-b.sqlite") as store:
             measured = scanmend.read(folder / "scans/specimen0.sxm")
-            want = scanmend.level.plane(scanmend.restore(measured).mean)[0].values
+            want = scanmend.level.plane(scanmend.restore(measured, "si001h").mean)[0].values
             assert np.array_equal(store.image(0, 0).values, want)
 
 
@@ -448,7 +448,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
     ("asked", "says"),
     [
         ({"outputs": []}, "a study compares 2 to 8 methods, got 0"),
-        ({"models": ["none"]}, "there is no model 'none': choose one of si001h"),
+        ({"models": ["none"]}, "there is no model 'none': choose one of surface, si001h"),
         ({"scans": {"folder": "0", "path": "../.."}}, "there is no '../..' in folder '0'"),
         ({"outputs": [{"folder": "7", "path": ""}] * 2}, "there is no '' in folder '7'"),
         ({"outputs": [{"folder": "0", "path": "quitte"}] * 2}, "two methods are called quitte"),
@@ -737,7 +737,7 @@ def test_the_owner_sees_raters_and_results_as_they_come(opened):
         rater.keyboard.press(key)
     saved(rater)
     page.wait_for_selector("#raters td:text-is('1 of 3')")
-    page.wait_for_selector("#results:not([hidden])")
+    page.wait_for_selector("#results:not([hidden]) #table tbody tr")
     rows = page.locator("#table tbody tr").all_inner_texts()
     best = client.get("/api/studies/0/results").json()["lines"][0]
     assert rows[0].split() == [best["method"], "5.00", "1.00", "100.0", "0.0"]
