@@ -440,7 +440,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
         assert again.json()["error"] == "über-a-b.sqlite exists already: choose another title"
         with Store(tmp_path / "studies/über-a-b.sqlite") as store:
             measured = scanmend.read(folder / "scans/specimen0.sxm")
-            want = scanmend.level.plane(scanmend.restore(measured).mean)[0].values
+            want = scanmend.level.plane(scanmend.restore(measured, "si001h").mean)[0].values
             assert np.array_equal(store.image(0, 0).values, want)
 
 
@@ -448,7 +448,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
     ("asked", "says"),
     [
         ({"outputs": []}, "a study compares 2 to 8 methods, got 0"),
-        ({"models": ["none"]}, "there is no model 'none': choose one of si001h"),
+        ({"models": ["none"]}, "there is no model 'none': choose one of surface, si001h"),
         ({"scans": {"folder": "0", "path": "../.."}}, "there is no '../..' in folder '0'"),
         ({"outputs": [{"folder": "7", "path": ""}] * 2}, "there is no '' in folder '7'"),
         ({"outputs": [{"folder": "0", "path": "quitte"}] * 2}, "two methods are called quitte"),
