@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import scanmend
+from scanmend.crystals import silicon
 from scanmend.errors import ReadError, RecipeError
 from scanmend.scan import Scan
 from scanmend.watch import growing
@@ -167,6 +168,19 @@ def test_only_lines_near_new_ones_are_restored_again(places):
     same, none = growing.extend(now, now.measured, restore)
     assert same is now
     assert none == 0
+
+
+def test_a_tip_that_changed_leaves_no_step_where_a_preview_goes_on():
+    """The lines near the new ones are mostly of the changed tip, those of the scan are not."""
+    scan = silicon.surface(np.random.default_rng(7), (256, 64))
+    whole = scan.after("longer", scan.values + 0.2 * (np.arange(256) >= 150)[:, None])
+    before, _ = growing.extend(None, part(whole, 200), scanmend.restore)
+    now, lines = growing.extend(before, part(whole, 204), scanmend.restore)
+    assert lines == 4 + 2 * growing.AROUND
+    at_once = scanmend.restore(part(whole, 204))
+    assert at_once.provenance["jumps_at_line"] == [150]
+    error = (now.mean.values - at_once.mean.values)[:204]
+    assert np.abs(np.median(error[168:], axis=1)).max() < 0.01
 
 
 def test_a_scan_that_was_stopped_is_final_after_a_while(places):

@@ -70,13 +70,18 @@ def extend(
         return restore(scan), last - first
     part = restore(scan.crop(slice(top, bottom), slice(None)))
     anew, within = slice(low, high), slice(low - top, high - top)
+    # Where the tip has changed, the lines around may be aligned to others than all lines are.
+    off = np.delete(before.mean.values[anew] - part.mean.values[within], changed - low, axis=0)
+    off = off[np.isfinite(off)]
+    apart = np.median(off) if off.size else np.float32(0)
 
-    def patched(old: Scan, new: Scan) -> Scan:
+    def patched(old: Scan, new: Scan, by: np.float32) -> Scan:
         values = old.values.copy()
-        values[anew] = new.values[within]
+        values[anew] = new.values[within] + by
         step = f"lines {low} to {high - 1} {new.history[-1]}"
         return replace(old, values=values, history=(*scan.history, step))
 
     facts = part.provenance | {"preview_lines": [low, high]}
-    mean, spread = patched(before.mean, part.mean), patched(before.spread, part.spread)
+    mean = patched(before.mean, part.mean, apart)
+    spread = patched(before.spread, part.spread, np.float32(0))
     return Restoration(scan, mean, spread, (), facts), bottom - top
