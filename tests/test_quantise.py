@@ -17,7 +17,7 @@ from scanmend.errors import ModelError  # noqa: E402
 from scanmend.nets.swift import Layout, Swift  # noqa: E402
 from scanmend.pairs.samples import Sample  # noqa: E402
 from scanmend.train.export import IMAGE_AXES, write  # noqa: E402
-from scanmend.train.quantise import quantise  # noqa: E402
+from scanmend.train.quantise import leave_out, quantise  # noqa: E402
 
 SIDE = 32
 
@@ -66,7 +66,7 @@ def test_it_answers_nearly_the_same(model, small):
     assert 1e-5 < noise < 0.03, "nothing was rounded, or too much"
 
 
-def test_its_weights_are_of_8_bits_but_for_the_finest_resolution(model, small):
+def test_its_weights_are_of_8_bits_but_at_the_finest_resolution_and_between_two(model, small):
     graph = onnx.load(small).graph
     kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
     scaled = {
@@ -79,7 +79,7 @@ def test_its_weights_are_of_8_bits_but_for_the_finest_resolution(model, small):
         for node in graph.node
         if node.op_type == "Conv"
     }
-    fine = ("stem", "head", "down.0", "up.0", "coarser.0")
+    fine = ("stem", "head", "down.0", "up.0", "coarser", "finer")
     assert whole and all(
         is_whole != any(part in name for part in fine) for name, is_whole in whole.items()
     )
@@ -92,6 +92,19 @@ def test_its_card_says_what_it_was_made_of(model, small):
         "precision": "int8",
         "quantised_sha256": card["quantised_sha256"],
     }
+
+
+def test_what_it_is_not_as_good_at_is_left_to_single_precision(model, small, tmp_path):
+    some, path = next(samples(1, seed=2)), tmp_path / "tiny.onnx"
+    path.write_bytes(model.read_bytes())
+    quantised(path).write_bytes(small.read_bytes())
+    leave_out(quantised(path), ["far"])
+    plain, tiny = Network(path, DEFAULT), Network(path, "onnxruntime-int8")
+    assert tiny.runtime.endswith("int8, CPU, fp32 for far")
+    for told, same in (([1, 0], False), ([0, 1], True), ([1, 1], True)):
+        words = np.array(told, np.float32)
+        got, expected = (net(some.shown, 0.0, told=words) for net in (tiny, plain))
+        assert np.array_equal(got, expected) == same
 
 
 def test_what_cannot_be_quantised_is_refused(model, tmp_path):

@@ -203,13 +203,19 @@ def _speed(board: Board) -> str:
     for title, r in sorted(found["each"].items(), key=lambda pair: pair[1].get("scan_s", np.inf)):
         cells = [f"{r[name]:.3g}" if name in r else "" for name in names]
         ratio = f"{r['ratio']:.1f}x" if "ratio" in r else "refused"
-        rows.append([title, r["kind"], *cells, ratio, times(r.get("ratio_process"))])
-    head = ["", "kind", *(f"{name}, s" if "/" not in name else name for name in names.values())]
+        run = r.get("runtime", "")
+        rows.append([title, r["kind"], run, *cells, ratio, times(r.get("ratio_process"))])
+    head = [
+        "",
+        "kind",
+        "run by",
+        *(f"{name}, s" if "/" not in name else name for name in names.values()),
+    ]
     return (
         f"\n## Speed\n\n{table([*head, 'ratio', 'file ratio'], rows)}\nLeast of several, "
-        f"{found['precision']}, {found['threads']} thread(s). Ratio: {found['papers']} the papers' "
-        "way (25 patches, 4 calls each), in this run and on the same runtime, over it; file ratio: "
-        "over it from file to file, Python's start included. Scans/s: of 512x512, by one process.\n"
+        f"{found['threads']} thread(s). Ratio: {found['papers']} the papers' way (25 patches, 4 "
+        "calls each), in this run, over it; file ratio: over it from file to file, Python's start "
+        "included. Scans/s: of 512x512, by one process.\n"
     )
 
 

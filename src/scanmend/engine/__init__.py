@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .choice import chosen
 from .machine import cores, processor
-from .runtimes import DEFAULT, RUNTIMES, quantised
+from .runtimes import DEFAULT, RUNTIMES, OnnxRuntime, quantised
 
 __all__ = ["DEFAULT", "RUNTIMES", "Network", "cores", "processor", "quantised"]
 
@@ -44,9 +44,12 @@ class Network:
     """
 
     def __init__(self, path: Path, runtime: str | None = None) -> None:
+        self._path = path
+        self._plain: OnnxRuntime | None = None
         self._runtime = RUNTIMES[runtime](path) if runtime else chosen(path)
-        self.runtime = str(self._runtime)
         self.card = self._runtime.card
+        exactly = self.card.get("single_precision", [])
+        self.runtime = str(self._runtime) + "".join(f", fp32 for {word}" for word in exactly)
         needed = NEEDED_BY_METHOD if self.has_method else NEEDED
         if missing := [key for key in needed if key not in self.card]:
             raise ModelError(
@@ -122,7 +125,15 @@ class Network:
             )
         if told is not None:
             inputs["told"] = np.tile(told.astype(np.float32), (count, 1))
-        return self._runtime.run(inputs, hold=hold)
+        return self._for(told).run(inputs, hold=hold)
+
+    def _for(self, told: NDArray[np.float32] | None) -> OnnxRuntime:
+        """What runs it: what 8 bits cannot do as well, as the card has it, DEFAULT does."""
+        words = self.card.get("single_precision", [])
+        if told is None or not any(told[self.card["told"].index(word)] for word in words):
+            return self._runtime
+        self._plain = self._plain or RUNTIMES[DEFAULT](self._path)
+        return self._plain
 
     def conditioned(
         self,

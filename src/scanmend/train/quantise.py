@@ -2,7 +2,8 @@
 
 Weights get a scale for each channel, activations one for each layer, from what they are on
 calibration samples. The finest resolution stays in single precision: what is added to a clean
-scan is next to nothing there, and steps of 1/256 of the largest addition would be seen.
+scan is next to nothing there, and steps of 1/256 of the largest addition would be seen. So do the
+ways from one resolution to another.
 
 References:
     Jacob et al., arXiv:1712.05877 (integer arithmetic, static scales)
@@ -39,14 +40,15 @@ from ..generate.flow import between
 from ..io.write import whole
 from ..pairs.samples import Sample
 
-PERCENTILE = 99.99
+PERCENTILE = 99.998
 """Share of the activations, %, that the scales reach; the rest is cut off."""
 
 MOST = (0.1, 0.002)
 """PSNR, dB, and SSIM that 8 bits may cost: more, and the plain model is the better one to have."""
 
-_QUANTISED = ("Conv", "Add", "Mul", "Relu", "DepthToSpace")
-"""Operators that have a form for whole numbers, and among which nothing else stands."""
+_QUANTISED = ("Conv", "Relu", "DepthToSpace")
+"""Operators that have a form for whole numbers. Sums could have, but what is carried past a layer is
+not to be rounded by it."""
 
 
 def quantise(path: Path, out: Path, samples: Sequence[Sample], *, finest: int = 1) -> Path:
@@ -55,7 +57,7 @@ def quantise(path: Path, out: Path, samples: Sequence[Sample], *, finest: int = 
     Args:
         path: A model file of the kind of the shipped ones.
         out: Where to, in place of what is there; it is looked for at `engine.quantised(path)`.
-        samples: Some 64 as it was trained on, all of one size, on which the scales are found.
+        samples: Some 160 as it was trained on, all of one size, on which the scales are found.
         finest: How many resolutions, finest first, stay in single precision.
 
     Raises:
@@ -113,6 +115,23 @@ def cost(path: Path, samples: Sequence[Sample]) -> tuple[float, float]:
     return float(plain[0] - small[0]), float(plain[1] - small[1])
 
 
+def leave_out(small: Path, words: Sequence[str]) -> None:
+    """Has what is told these words be done in single precision, by the card of the file `small`.
+
+    Args:
+        small: A model file of 8 bits.
+        words: Of its card's "told".
+
+    Raises:
+        WriteError: It cannot be written there.
+    """
+    model = onnx.load(small)
+    entry = next(entry for entry in model.metadata_props if entry.key == "card")
+    entry.value = json.dumps(json.loads(entry.value) | {"single_precision": list(words)})
+    with whole(small, overwrite=True) as unfinished:
+        onnx.save(model, unfinished)
+
+
 def _mean(network: Network, one: Sample) -> NDArray[np.float32]:
     told = one.told if "told" in network.card else None
     return network(one.shown, 0.0, told=told)[0]
@@ -151,11 +170,15 @@ def _floating(model: onnx.ModelProto, multiple: int, finest: int) -> list[str]:
         if len(value.type.tensor_type.shape.dim) == 4
     }
     stem = next(rows[node.output[0]] for node in inferred.node if node.op_type == "Conv")
+    # What goes from one resolution to another is little work, and all that the coarser one knows.
+    shuffled = {node.input[0] for node in inferred.node if node.op_type == "DepthToSpace"}
     return [
         node.name
         for node in inferred.node
         if rows.get(node.output[0], 1) == 1
         or max(rows.get(name, 0) for name in (*node.input, *node.output)) > stem >> finest
+        or rows.get(node.input[0]) != rows[node.output[0]]
+        or node.output[0] in shuffled
     ]
 
 
