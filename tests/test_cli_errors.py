@@ -242,7 +242,7 @@ WSE2 = SILICON.replace("si001h", "wse2") + 'electrons = "single-orbital"\n'
         ),
     ],
 )
-@pytest.mark.parametrize("kind", ["sxm", "shards"])
+@pytest.mark.parametrize("kind", ["files", "shards"])
 def test_an_experiment_that_cannot_be_is_one_line(run, text, message, kind):
     Path("mine.toml").write_text(text)
     status, out, err = run("simulate", "mine.toml", "-o", "there", "--format", kind)
@@ -280,7 +280,7 @@ def test_a_loop_that_diverges_is_marked_and_told(run):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("sxm", "is of another"), ("shards", "holds other sam")]
+    ("kind", "text"), [("files", "is of another"), ("shards", "holds other sam")]
 )
 def test_scans_of_another_seed_are_left_alone(run, kind, text):
     Path("mine.toml").write_text(SILICON)

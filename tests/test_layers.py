@@ -24,7 +24,7 @@ LAYERS = [
         "distribute",
         "shards",
     ),
-    *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
+    *("crystals", "stm", "stem", "degrade", "pairs", "generate", "engine", "models"),
     *("restoration", "evaluate", "nets", "objective", "train", "demo", "watch", "study"),
     *("web", "cli"),
 ]
