@@ -230,6 +230,16 @@ def test_gain_offset_and_readout_are_what_they_say():
     assert (read.counts - exact.counts).std() == pytest.approx(5, rel=0.05)
 
 
+def test_afterglow_leaves_a_part_of_each_pixel_to_the_next():
+    frame, dwell_us = {"rows": 60, "columns": 60}, 10.0
+    sharp, slow = (
+        one(frame=frame, detector={"afterglow_us": time}).counts.ravel() for time in (0.0, dwell_us)
+    )
+    left = math.exp(-1)
+    assert np.allclose(slow[1:], left * slow[:-1] + (1 - left) * sharp[1:], atol=1e-5)
+    assert slow.sum() == pytest.approx(sharp.sum(), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "spacing_nm"),
     [("mos2", 0.3160), ("mose2", 0.3288), ("wse2", 0.3282), ("graphene", 0.246)],

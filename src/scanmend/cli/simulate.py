@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,7 +52,7 @@ def simulate(
     if stem_experiments.is_stem(experiment):
         from ..stem import record
 
-        plan = stem_experiments.load(experiment)
+        plan: Any = stem_experiments.load(experiment)
     else:
         from ..stm import experiment as experiments
         from ..stm import record

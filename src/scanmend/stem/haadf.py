@@ -23,9 +23,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.fft import fftfreq as full_fftfreq
-from scipy.fft import irfft2, next_fast_len, rfft2, rfftfreq
-from scipy.spatial import cKDTree
+from scipy.fft import next_fast_len
+from scipy.spatial import KDTree
 
 from .probe import Probe
 from .scattering import form, pair_nm2
@@ -77,12 +76,10 @@ def image(
     """
     cutoff = probe.optics.cutoff_per_nm
     sides = [max(b - a, 1e-3) for a, b in zip(low_nm, high_nm, strict=True)]
-    columns, rows = (
-        next_fast_len(max(math.ceil(2 * _OVER * cutoff * side), 2 * _TAPS), real=True)
-        for side in sides
-    )
+    points = (max(math.ceil(2 * _OVER * cutoff * side), 2 * _TAPS) for side in sides)
+    columns, rows = (int(next_fast_len(n, real=True) or n) for n in points)
     pitch = sides[0] / columns, sides[1] / rows
-    kx, ky = rfftfreq(columns, pitch[0]), full_fftfreq(rows, pitch[1])
+    kx, ky = np.fft.rfftfreq(columns, pitch[0]), np.fft.fftfreq(rows, pitch[1])
     K = np.hypot(kx, ky[:, None])
     held = cutoff > K
     K = K[held]
@@ -94,12 +91,12 @@ def image(
         of = elements == element
         spread = _spread(x[of], y[of], weights[of], rows, columns)
         # Its last value continues the form to where the probe passes nothing on.
-        total += rfft2(spread)[held] * form(str(element), probe.optics)(K)
+        total += np.fft.rfft2(spread)[held] * form(str(element), probe.optics)(K)
     total *= probe.transfer()(K) * np.exp(-2 * (np.pi * vibration_nm * K) ** 2)
     kernel = _transformed(ky * pitch[1])[:, None] * _transformed(kx * pitch[0])
     series = np.zeros(held.shape, complex)
     series[held] = total / kernel[held] ** 2
-    values = irfft2(series, (rows, columns)) / math.prod(pitch)
+    values = np.fft.irfft2(series, (rows, columns)) / math.prod(pitch)
     return Image(low_nm, pitch, values)
 
 
@@ -110,7 +107,7 @@ def coherent(
     weights = np.ones(len(elements))
     if not len(weights):
         return weights
-    pairs = cKDTree(positions_nm[:, :2]).query_pairs(COLUMN_NM, output_type="ndarray")
+    pairs = KDTree(positions_nm[:, :2]).query_pairs(COLUMN_NM, output_type="ndarray")
     later = positions_nm[pairs[:, 0], 2] > positions_nm[pairs[:, 1], 2]
     pairs[later] = pairs[later, ::-1]  # the beam meets the first one first
     dx, dy, dz = (positions_nm[pairs[:, 1]] - positions_nm[pairs[:, 0]]).T
@@ -129,7 +126,7 @@ def coherent(
     return weights
 
 
-def _transformed(per_step: Array) -> Array:
+def _transformed(per_step: NDArray[np.floating]) -> Array:
     """The kernel's transform, at spatial frequencies in 1/step."""
     node, weight = np.polynomial.legendre.leggauss(40)
     half = _TAPS / 2

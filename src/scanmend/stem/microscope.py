@@ -20,7 +20,7 @@ from ..errors import NoSuchChannel, SimulationError
 from ..scan import Acquisition, Quantity, Scan
 from ..stm.simulation import INSTRUMENT
 from . import haadf
-from .experiment import Experiment, load
+from .experiment import DEFECTS, Experiment, load
 from .parameters import Beam, Detector, Frame, Motion, Sample
 from .probe import Probe
 from .scattering import Optics
@@ -96,6 +96,28 @@ class Micrograph:
 
 
 @dataclass(frozen=True, slots=True)
+class Conditions:
+    """The tables of an experiment, as drawn for a scan."""
+
+    frame: Frame
+    beam: Beam
+    detector: Detector
+    sample: Sample
+    motion: Motion
+
+    @classmethod
+    def drawn(cls, experiment: Experiment, seed: int, number: int) -> Conditions:
+        """Those of a scan."""
+        return cls(
+            frame=experiment.draw("frame", Frame, seed, number),
+            beam=experiment.draw("beam", Beam, seed, number),
+            detector=experiment.draw("detector", Detector, seed, number),
+            sample=experiment.draw("sample", Sample, seed, number),
+            motion=experiment.draw("motion", Motion, seed, number),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Microscope:
     """Carries out an experiment.
 
@@ -114,54 +136,45 @@ class Microscope:
         if min(seed, number) < 0:
             raise SimulationError(f"seeds and numbers are 0 or more, got {seed} and {number}")
         plan = self.experiment
-        frame, beam, detector, sample, motion = (
-            plan.draw(name, kind, seed, number)
-            for name, kind in (
-                ("frame", Frame),
-                ("beam", Beam),
-                ("detector", Detector),
-                ("sample", Sample),
-                ("motion", Motion),
-            )
-        )
+        drawn = Conditions.drawn(plan, seed, number)
+        frame, beam, detector, sample = drawn.frame, drawn.beam, drawn.detector, drawn.sample
         if frame.rows * frame.columns > MOST_PIXELS:
             raise SimulationError(
                 f"a frame has {MOST_PIXELS} pixels or fewer, got {frame.rows} x {frame.columns}"
             )
-        probe = _probe(beam, detector)
-        middles = _middles(frame)
-        astray = _astray(frame, motion, plan.stream("way", seed, number))
-        way = middles[0] + astray[0], middles[1] + astray[1]
-        far_x, far_y = (
-            s / 2 + r + MARGIN_NM for s, r in zip(frame.size_nm, _room_nm(frame), strict=True)
+        optics = Optics(
+            beam.voltage_kV, beam.semiangle_mrad, detector.inner_mrad, detector.outer_mrad
         )
-        low, high = (-far_x, -far_y), (far_x, far_y)
+        probe = Probe(optics, beam.defocus_nm, beam.cs_um, beam.source_nm)
+        middles = _middles(frame)
+        astray = _astray(frame, drawn.motion, plan.stream("way", seed, number))
+        way = middles[0] + astray[0], middles[1] + astray[1]
+        box = _box(frame)
+
+        def seen(atoms: Atoms) -> haadf.Image:
+            return haadf.image(atoms.positions_nm, atoms.elements, probe, sample.vibration_nm, *box)
+
         densities = plan.densities(seed, number)
         rng = plan.stream("atoms", seed, number)
-        crystal = specimen(plan.specimen, sample, densities, low, high, rng)
-        clean = _image(crystal, probe, sample, low, high)
-        seen = clean.at(*way)
+        crystal = specimen(plan.specimen, sample, densities, *box, rng)
+        clean = seen(crystal)
+        measured = clean.at(*way)
         if sample.contamination_nm:
-            carbon = contamination(sample, low, high, plan.stream("contamination", seed, number))
-            seen = seen + _image(carbon, probe, sample, low, high).at(*way)
+            carbon = contamination(sample, *box, plan.stream("contamination", seed, number))
+            measured = measured + seen(carbon).at(*way)
         electrons = beam.dose_per_A2 * 100 * frame.pixel_nm**2
-        counts = _counted(electrons * seen, detector, plan.stream("electrons", seed, number))
+        keeps = math.exp(-frame.dwell_us / detector.afterglow_us) if detector.afterglow_us else 0.0
+        rng = plan.stream("electrons", seed, number)
         ideal = electrons * clean.at(*middles) * detector.counts_per_electron
-        ideal += detector.offset_counts
-        x, y = crystal.positions_nm[:, :2].T
-        width, height = frame.size_nm
-        shown = (abs(x) <= width / 2) & (abs(y) <= height / 2)
-        inside = Atoms(crystal.positions_nm[shown], crystal.elements[shown])
-        drawn = {"frame": frame, "beam": beam, "detector": detector, "sample": sample}
+        inside = _inside(crystal, frame)
         return Micrograph(
             *(plan.name, seed, number, frame.pixel_nm),
-            counts=counts,
-            truth_counts=ideal.astype(np.float32),
+            counts=_counted(electrons * measured, detector, keeps, rng),
+            truth_counts=(ideal + detector.offset_counts).astype(np.float32),
             atoms=inside,
             atoms_px=_pixels(inside.positions_nm[:, :2], astray, frame),
             defects=_seen(crystal, astray, frame),
-            parameters={name: asdict(table) for name, table in drawn.items()}
-            | {"motion": asdict(motion), "defects_per_nm2": densities},
+            parameters=asdict(drawn) | {DEFECTS: densities},
         )
 
 
@@ -179,23 +192,11 @@ def simulate(
     return (microscope.scan(seed, number) for number in range(count))
 
 
-def _probe(beam: Beam, detector: Detector) -> Probe:
-    optics = Optics(beam.voltage_kV, beam.semiangle_mrad, detector.inner_mrad, detector.outer_mrad)
-    return Probe(optics, beam.defocus_nm, beam.cs_um, beam.source_nm)
-
-
-def _image(
-    atoms: Atoms, probe: Probe, sample: Sample, low: tuple[float, float], high: tuple[float, float]
-) -> haadf.Image:
-    return haadf.image(atoms.positions_nm, atoms.elements, probe, sample.vibration_nm, low, high)
-
-
 def _middles(frame: Frame) -> tuple[Array, Array]:
     """x and y of the pixels' middles from that of the frame, nm; shapes (rows, columns)."""
-    x = (np.arange(frame.columns) - (frame.columns - 1) / 2) * frame.pixel_nm
-    y = (np.arange(frame.rows) - (frame.rows - 1) / 2) * frame.pixel_nm
-    grid = np.meshgrid(x, y)
-    return grid[0], grid[1]
+    middle = (frame.rows - 1) / 2, (frame.columns - 1) / 2
+    y, x = np.indices((frame.rows, frame.columns), np.float64)
+    return (x - middle[1]) * frame.pixel_nm, (y - middle[0]) * frame.pixel_nm
 
 
 def _astray(frame: Frame, motion: Motion, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -212,7 +213,8 @@ def _astray(frame: Frame, motion: Motion, rng: np.random.Generator) -> tuple[Arr
     keeps = math.exp(-frame.dwell_us / motion.jitter_us)
     noise = rng.standard_normal((2, *shape)).reshape(2, -1) * math.sqrt(1 - keeps**2)
     noise[:, 0] /= math.sqrt(1 - keeps**2)
-    jitter = motion.jitter_nm * lfilter([1.0], [1.0, -keeps], noise).reshape(2, *shape)
+    jitter = motion.jitter_nm * np.asarray(lfilter([1.0], [1.0, -keeps], noise))
+    jitter = jitter.reshape(2, *shape)
     lines = motion.line_nm * rng.standard_normal((frame.rows, 1))
     late = motion.flyback_nm * np.exp(-since / motion.settle_us)
     x = motion.drift_x_nm_per_min * minutes + jitter[0] + lines - late
@@ -226,20 +228,43 @@ def _astray(frame: Frame, motion: Motion, rng: np.random.Generator) -> tuple[Arr
     return x, y
 
 
+def _box(frame: Frame) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Corners (x, y) of what is filled with atoms, nm."""
+    width, height = frame.size_nm
+    room_x, room_y = _room_nm(frame)
+    x, y = width / 2 + room_x + MARGIN_NM, height / 2 + room_y + MARGIN_NM
+    return (-x, -y), (x, y)
+
+
 def _room_nm(frame: Frame) -> tuple[float, float]:
     """How far the beam may stray along x and y, whatever it does: specimens do not depend on it."""
     width, height = frame.size_nm
     return STRAY * width + STRAY_NM, STRAY * height + STRAY_NM
 
 
-def _counted(electrons: Array, detector: Detector, rng: np.random.Generator) -> NDArray[np.float32]:
-    """What is read where so many electrons are expected; shape (rows, columns)."""
-    # The series of an image overshoots 0 by parts in 1e5 where there is nothing.
-    counts = detector.counts_per_electron * rng.poisson(electrons.clip(0))
-    counts = counts + detector.offset_counts
+def _counted(
+    electrons: Array, detector: Detector, keeps: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """What is read where so many electrons are expected; shape (rows, columns).
+
+    `keeps` is the share of the detector's light that is left after a pixel.
+    """
+    # The series of an image undershoots 0 by parts in 1e5 where there is nothing.
+    light = rng.poisson(electrons.clip(0)).astype(np.float64)
+    if keeps:
+        light[:] = np.asarray(lfilter([1 - keeps], [1, -keeps], light.ravel())).reshape(light.shape)
+    counts = detector.counts_per_electron * light + detector.offset_counts
     if detector.readout_counts:
         counts += detector.readout_counts * rng.standard_normal(counts.shape)
     return counts.astype(np.float32)
+
+
+def _inside(atoms: Atoms, frame: Frame) -> Atoms:
+    """Those in the frame."""
+    x, y, _ = atoms.positions_nm.T
+    width, height = frame.size_nm
+    shown = (abs(x) <= width / 2) & (abs(y) <= height / 2)
+    return Atoms(atoms.positions_nm[shown], atoms.elements[shown])
 
 
 def _pixels(places_nm: Array, astray: tuple[Array, Array], frame: Frame) -> Array:
@@ -264,9 +289,11 @@ def _seen(atoms: Atoms, astray: tuple[Array, Array], frame: Frame) -> tuple[Seen
         return ()
     places = np.array([(d.x_nm, d.y_nm) for d in atoms.defects])
     pixels = _pixels(places, astray, frame)
-    shown = ((pixels > -0.5) & (pixels < (frame.rows - 0.5, frame.columns - 0.5))).all(1)
+    inside = (pixels > -0.5) & (pixels < (frame.rows - 0.5, frame.columns - 0.5))
     return tuple(
         SeenDefect(d.kind, d.x_nm, d.y_nm, *pixel)
-        for d, pixel, there in zip(atoms.defects, pixels.tolist(), shown, strict=True)
+        for d, pixel, there in zip(
+            atoms.defects, pixels.tolist(), np.all(inside, axis=1).tolist(), strict=True
+        )
         if there
     )

@@ -61,6 +61,7 @@ class Detector:
         counts_per_electron: Counts that the file has for an electron.
         offset_counts: What is read without any.
         readout_counts: Standard deviation of the noise of each reading, counts.
+        afterglow_us: Time in which an electron's light fades, microseconds; 0: at once.
     """
 
     inner_mrad: float = 60.0
@@ -68,6 +69,7 @@ class Detector:
     counts_per_electron: float = 1.0
     offset_counts: float = 0.0
     readout_counts: float = 0.0
+    afterglow_us: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ POSITIVE = {
 
 NOT_NEGATIVE = {
     *("flyback_us", "source_nm", "readout_counts", "vibration_nm", "rough_nm", "jitter_nm"),
-    *("contamination_nm", "line_nm"),
+    *("contamination_nm", "line_nm", "afterglow_us"),
 }
 """Those that mean nothing below 0."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import __version__, distribute
 from ..io.write import WRITERS
@@ -150,7 +151,10 @@ def _samples(recipe: str, seed: int, numbers: range) -> list[Sample]:
 
 def _sample(made: Micrograph) -> Sample:
     symbols = {symbol: number for number, symbol in enumerate(elements(), 1)}
-    arrays = {"counts": made.counts, "truth_counts": made.truth_counts}
+    arrays: dict[str, NDArray[Any]] = {
+        "counts": made.counts,
+        "truth_counts": made.truth_counts,
+    }
     arrays["atoms_nm"], arrays["atoms_px"] = made.atoms.positions_nm, made.atoms_px
     arrays["atomic_numbers"] = np.array([symbols[e] for e in made.atoms.elements], np.int32)
     places = [(d.x_nm, d.y_nm, d.row, d.column) for d in made.defects]

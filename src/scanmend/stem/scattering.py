@@ -188,14 +188,14 @@ def pair_nm2(
 
 
 @lru_cache(maxsize=16)
-def _directions(optics: Optics) -> tuple[Array, Array, Array]:
+def _directions(optics: Optics) -> tuple[NDArray[np.floating], ...]:
     """Waves in a unit square, (2, waves); directions to the detector, 1/nm, (2, q); weights, 1/nm2.
 
     Rings are Gauss-Legendre nodes in log q, as what is scattered falls by a power of q.
     """
-    middle = (np.arange(_WAVES) - (_WAVES - 1) / 2) / (_WAVES / 2)
-    k = np.stack(np.meshgrid(middle, middle)).reshape(2, -1)
-    node, weight = np.polynomial.legendre.leggauss(_RINGS)
+    k = (np.indices((_WAVES, _WAVES)).reshape(2, -1) - (_WAVES - 1) / 2) / (_WAVES / 2)
+    rings: tuple[Array, Array] = np.polynomial.legendre.leggauss(_RINGS)
+    node, weight = rings
     low, high = (
         math.log(a / 1e3 / optics.wavelength_nm) for a in (optics.inner_mrad, optics.outer_mrad)
     )

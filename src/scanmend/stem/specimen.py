@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..crystals.specimen import Defect, crowded, many
 from ..errors import SimulationError
@@ -158,7 +158,7 @@ def _joined(
     after = _beyond(other[0][:, :2], sample, outline[0]) >= 0
     first, second = one[0][before], other[0][after]
     if len(first) and len(second):
-        distance, _ = cKDTree(first).query(second)
+        distance, _ = KDTree(first).query(second)
         free = distance > CROWDED * _shortest_nm(crystal)
         second, sublattices = second[free], other[1][after][free]
     else:
@@ -175,7 +175,7 @@ def _shortest_nm(crystal: Crystal) -> float:
     points = np.concatenate([flat, heights[..., None]], axis=2)[:, there].reshape(-1, 3)
     if crystal.period_nm:
         points = np.concatenate([points, points + np.array((0, 0, crystal.period_nm))])
-    return float(cKDTree(points).query(points, 2)[0][:, 1].min())
+    return float(KDTree(points).query(points, 2)[0][:, 1].min())
 
 
 def _beyond(places: Array, sample: Sample, outline: Array) -> Array:
@@ -188,9 +188,8 @@ def _beyond(places: Array, sample: Sample, outline: Array) -> Array:
 
 def _wander(along: Array, outline: Array) -> Array:
     """A smooth random function of a length in nm, with variance 1."""
-    return sum(
-        outline[n] * np.sin((0.6 + 0.5 * n) * along + 7 * outline[n]) for n in range(_WAVES)
-    ) * math.sqrt(2 / _WAVES)
+    turns = np.multiply.outer(along, 0.6 + 0.5 * np.arange(_WAVES)) + 7 * outline
+    return np.sin(turns) @ outline * math.sqrt(2 / _WAVES)
 
 
 def _within(places: Array, sample: Sample, outline: Array) -> NDArray[np.bool_]:
@@ -220,7 +219,7 @@ def _with_defects(
 ) -> Atoms:
     """The atoms after changes at random, no two of them on one site."""
     elements = np.array(crystal.elements)[sublattices].astype("<U2")
-    free, tree = np.ones(len(positions), bool), cKDTree(positions[:, :2])
+    free, tree = np.ones(len(positions), bool), KDTree(positions[:, :2])
     area_nm2 = len(positions) / (len(crystal.elements) * layers) * abs(crystal.lattice.cell_nm2)
     found: list[Defect] = []
     for name, change in crystal.changes.items():  # in this order, whatever that of the densities

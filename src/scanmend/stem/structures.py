@@ -26,7 +26,7 @@ def crystal_of(path: str) -> Crystal:
         SimulationError: ASE is not there, cannot read the file, or its cell is not upright.
     """
     try:
-        from ase.io import read
+        from ase.io import read  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise SimulationError(
             f"{Path(path).name}: files of atoms are read by ASE, which is not there: "
