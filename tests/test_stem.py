@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from scanmend.stem.experiment import is_stem, load, parse, presets
 from scanmend.stem.microscope import Micrograph, Microscope, simulate
 from scanmend.stem.parameters import Sample
 from scanmend.stem.probe import Probe
-from scanmend.stem.scattering import Optics, elements, form, pair_nm2, wavelength_nm
+from scanmend.stem.scattering import Optics, elements, focused, form, pair_nm2, wavelength_nm
 from scanmend.stem.specimen import specimen
 
 OPTICS = Optics(80, 30, 60, 200)
@@ -28,11 +29,12 @@ QUIET = {"beam": {"source_nm": 0.0}, "defects_per_nm2": {}}
 BOX = (-3.0, -3.0), (3.0, 3.0)
 
 
-def plan(crystal: str = "mos2", name: str = "plan", **tables: object):
-    return parse(name, {"microscope": "stem", "crystal": crystal} | QUIET | tables)
+def plan(crystal: str | None = "mos2", name: str = "plan", **tables: object):
+    specimen_of = {"crystal": crystal} if crystal else {}
+    return parse(name, {"microscope": "stem"} | specimen_of | QUIET | tables)
 
 
-def one(crystal: str = "mos2", seed: int = 0, number: int = 0, **tables: object) -> Micrograph:
+def one(crystal: str | None = "mos2", seed: int = 0, number: int = 0, **tables) -> Micrograph:
     return Microscope(plan(crystal, **tables)).scan(seed, number)
 
 
@@ -115,6 +117,14 @@ def test_atoms_of_a_column_scatter_together_and_forget_each_other():
     assert mixed > 1.2 * pair_nm2("S", "Mo", 0, 0.2, 0.007, OPTICS)
 
 
+def test_an_atom_is_a_lens_for_the_next_the_stronger_the_heavier():
+    by_element = [focused(e, 0, 0.3, 0.007, OPTICS) for e in ("C", "S", "Se", "W")]
+    assert by_element == sorted(by_element)
+    assert by_element[0] > 1
+    assert focused("S", 0, 0.3, 0.05, OPTICS) < by_element[1], "less, if it is not where it was"
+    assert focused("S", 0.1, 0.3, 0.007, OPTICS) == pytest.approx(1, abs=0.05), "and not beside it"
+
+
 def test_an_image_is_the_sum_of_its_atoms_wherever_it_is_read(rng):
     places = np.column_stack([rng.uniform(0, 4, (40, 2)), np.zeros(40)])
     symbols = np.array(["Mo", "S"])[rng.integers(0, 2, 40)]
@@ -123,7 +133,7 @@ def test_an_image_is_the_sum_of_its_atoms_wherever_it_is_read(rng):
     x, y = rng.uniform(-1, 5, (2, 300))
     k = np.arange(-60, 61) / 4
     K = np.hypot(k, k[:, None])
-    weights = haadf.coherent(places, symbols, probe, 0.007)
+    weights = haadf.strengths(places, symbols, probe, 0.007)
     held = OPTICS.cutoff_per_nm > K
     exact = np.zeros(x.size)
     for symbol in ("Mo", "S"):
@@ -210,7 +220,8 @@ def test_counts_are_dose_times_area_times_what_is_scattered():
     # What a probe loses at one place it has at another: the mean is strength x atoms / area.
     strengths = {e: float(form(e, OPTICS)(0)) for e in ("Mo", "S")}
     pair = pair_nm2("S", "S", 0, 0.313, 0.007, OPTICS)
-    per_cell = strengths["Mo"] + 2 * (strengths["S"] + pair)
+    second = focused("S", 0, 0.313, 0.007, OPTICS)
+    per_cell = strengths["Mo"] + (1 + second) * (strengths["S"] + pair)
     fraction = per_cell / abs(CRYSTALS["mos2"].lattice.cell_nm2)
     electrons = 1e5 * (made.pixel_nm * 10) ** 2 * fraction
     assert made.truth_counts.mean() == pytest.approx(electrons, rel=0.01)
@@ -409,3 +420,41 @@ def test_files_of_another_experiment_are_not_replaced(tmp_path):
         record.to_files(plan(frame=frame, beam={"dose_per_A2": 5.0}), tmp_path, 1)
     record.to_files(plan(frame=frame), tmp_path, 1)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+# Files of atoms
+
+
+def test_any_crystal_that_ase_reads(tmp_path):
+    build = pytest.importorskip("ase.build")
+    atoms = build.mx2("MoS2", "2H", 3.16, 3.13, vacuum=5)
+    atoms.pbc = True, True, False
+    atoms.write(tmp_path / "cell.xyz")
+    (tmp_path / "scan.toml").write_text(
+        'microscope = "stem"\nstructure = "cell.xyz"\n[beam]\nsource_nm = 0.0\n'
+    )
+    ours, theirs = one("mos2"), Microscope(load(tmp_path / "scan.toml")).scan(0, 0)
+    assert theirs.truth_counts.mean() == pytest.approx(ours.truth_counts.mean(), rel=0.01)
+    assert sorted(set(theirs.atoms.elements)) == ["Mo", "S"]
+
+    build.bulk("Cu", "fcc", a=3.6).write(tmp_path / "cell.xyz")  # its cell leans
+    with pytest.raises(SimulationError, match="cell: the beam goes along z, and so must the third"):
+        load(tmp_path / "scan.toml").specimen.lattice  # noqa: B018
+    (tmp_path / "cell.xyz").write_text("nothing")
+    with pytest.raises(SimulationError, match=r"ASE cannot read the atoms of cell.xyz"):
+        load(tmp_path / "scan.toml").specimen  # noqa: B018
+
+
+def test_a_particle_stands_alone_in_vacuum(tmp_path):
+    build = pytest.importorskip("ase.build")
+    build.molecule("C60").write(tmp_path / "ball.xyz")
+    made = one(None, structure=str(tmp_path / "ball.xyz"), frame={"rows": 200, "columns": 200})
+    assert len(made.atoms.elements) == 60
+    far = np.hypot(*(np.indices((200, 200)) - 99.5)) * 0.02 > 1
+    assert made.truth_counts[far].mean() < 0.05 * made.truth_counts[~far].mean()
+
+
+def test_without_ase_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ase.io", None)
+    with pytest.raises(SimulationError, match=r'read by ASE.*pip install "scanmend\[structures\]"'):
+        one(None, structure=str(tmp_path / "cell.cif"))

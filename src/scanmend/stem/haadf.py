@@ -27,7 +27,7 @@ from scipy.fft import next_fast_len
 from scipy.spatial import KDTree
 
 from .probe import Probe
-from .scattering import form, pair_nm2
+from .scattering import focused, form, pair_nm2
 
 Array = NDArray[np.float64]
 
@@ -64,6 +64,7 @@ def image(
     vibration_nm: float,
     low_nm: tuple[float, float],
     high_nm: tuple[float, float],
+    weights: Array | None = None,
 ) -> Image:
     """The image of atoms in a box.
 
@@ -73,6 +74,7 @@ def image(
         probe: And its optics.
         vibration_nm: Rms of the atoms along one axis, nm.
         low_nm, high_nm: Corners (x, y) of the box; atoms beyond it appear on its other side.
+        weights: How strong each atom is; as `strengths` says if not given.
     """
     cutoff = probe.optics.cutoff_per_nm
     sides = [max(b - a, 1e-3) for a, b in zip(low_nm, high_nm, strict=True)]
@@ -85,7 +87,8 @@ def image(
     K = K[held]
     x = (positions_nm[:, 0] - low_nm[0]) / pitch[0]
     y = (positions_nm[:, 1] - low_nm[1]) / pitch[1]
-    weights = coherent(positions_nm, elements, probe, vibration_nm)
+    if weights is None:
+        weights = strengths(positions_nm, elements, probe, vibration_nm)
     total = np.zeros(K.size, complex)
     for element in np.unique(elements):
         of = elements == element
@@ -100,30 +103,38 @@ def image(
     return Image(low_nm, pitch, values)
 
 
-def coherent(
+def strengths(
     positions_nm: Array, elements: NDArray[np.str_], probe: Probe, vibration_nm: float
 ) -> Array:
-    """By how much each atom appears stronger with the others of its column; shape (atoms,)."""
-    weights = np.ones(len(elements))
+    """How strong each atom is with the others of its column around, by itself 1; shape (atoms,).
+
+    It scatters together with those, and the nearest before it is its lens.
+    """
+    weights, optics = np.ones(len(elements)), probe.optics
     if not len(weights):
         return weights
     pairs = KDTree(positions_nm[:, :2]).query_pairs(COLUMN_NM, output_type="ndarray")
     later = positions_nm[pairs[:, 0], 2] > positions_nm[pairs[:, 1], 2]
     pairs[later] = pairs[later, ::-1]  # the beam meets the first one first
     dx, dy, dz = (positions_nm[pairs[:, 1]] - positions_nm[pairs[:, 0]]).T
-    near = dz < COHERENT_NM
-    apart = np.round(np.stack([np.hypot(dx, dy), dz])[:, near], 3)
+    order = np.flatnonzero(dz < COHERENT_NM)
+    order = order[np.argsort(dz[order], kind="stable")]
+    i, j = pairs[order].T
+    _, nearest = np.unique(j, return_index=True)
+    is_nearest = np.zeros(len(j), bool)
+    is_nearest[nearest] = True
     symbols, codes = np.unique(elements, return_inverse=True)
-    i, j = pairs[near].T
-    keys = np.stack([codes[i], codes[j], *apart])
-    kinds, which = np.unique(keys, axis=1, return_inverse=True)
+    apart = np.round([np.hypot(dx, dy)[order], dz[order]], 3)
+    kinds, which = np.unique(np.stack([codes[i], codes[j], *apart]), axis=1, return_inverse=True)
+    lenses = np.ones(len(weights))
     for n, (a, b, aside, along) in enumerate(kinds.T):
         one, other = str(symbols[int(a)]), str(symbols[int(b)])
-        both = pair_nm2(one, other, aside, along, vibration_nm, probe.optics)
+        both = pair_nm2(one, other, aside, along, vibration_nm, optics)
         of = which.ravel() == n
-        np.add.at(weights, i[of], both / float(form(one, probe.optics)(0)))
-        np.add.at(weights, j[of], both / float(form(other, probe.optics)(0)))
-    return weights
+        np.add.at(weights, i[of], both / float(form(one, optics)(0)))
+        np.add.at(weights, j[of], both / float(form(other, optics)(0)))
+        lenses[j[of & is_nearest]] = focused(one, aside, along, vibration_nm, optics)
+    return weights * lenses
 
 
 def _transformed(per_step: NDArray[np.floating]) -> Array:

@@ -16,9 +16,18 @@ Gibson); this adds to the strength :math:`F(0)` of both
 .. math:: p = \Re \Big\langle \int_D T_1(s) T_2^*(s)\, e^{-i \pi \lambda \Delta z (q^2 - k^2)}
           e^{-(2\pi u s)^2} J_0(2\pi \rho s)\, d^2q \Big\rangle_k, \qquad s = q - k,
 
-where :math:`\rho` is how far they are apart across the beam. Lengths are nm, and
-:math:`q = \vartheta / \lambda` in 1/nm. What is left out: scattering in more than one atom, and
-interference between columns.
+where :math:`\rho` is how far they are apart across the beam. The first is a lens, too: at the
+second, waves of unit amplitude have the intensity
+
+.. math:: g = \Big\langle \Big| 1 + 2\pi \int T_1(s)\, e^{-i \pi \lambda \Delta z s^2}
+          e^{-(2\pi u s)^2} J_0(2\pi |\lambda \Delta z k + \rho| s)\, s\, ds \Big|^2 \Big\rangle_k,
+
+with the lengths of :math:`\lambda \Delta z k` and :math:`\rho` taken as at right angles. Of
+:math:`g - 1` multislice calculations show the part `LENS`, which is fitted to pairs of S and of Se;
+that is all that is fitted (`benchmarks/stem_multislice.py`).
+
+Lengths are nm, and :math:`q = \vartheta / \lambda` in 1/nm. What is left out: scattering in more
+than two atoms, and interference between columns.
 
 References:
     M. M. J. Treacy, J. M. Gibson, Ultramicroscopy 52, 31 (1993)
@@ -42,6 +51,8 @@ from scipy.special import j0, k0
 from ..errors import SimulationError
 
 Array = NDArray[np.float64]
+
+LENS = 0.6  #: of what an atom adds to the wave at the next of its column, as fitted
 
 _STEP_PER_NM = 0.5
 _Q_PER_NM = np.arange(0, 160 + _STEP_PER_NM, _STEP_PER_NM)
@@ -185,6 +196,27 @@ def pair_nm2(
     turn = np.exp(-1j * np.pi * optics.wavelength_nm * along_nm * longer)
     left = np.exp(-((2 * np.pi * vibration_nm * s) ** 2)) * j0(2 * np.pi * aside_nm * s)
     return float(((one * other.conj() * turn * left).real @ weights).mean())
+
+
+@lru_cache(maxsize=4096)
+def focused(
+    first: str, aside_nm: float, along_nm: float, vibration_nm: float, optics: Optics
+) -> float:
+    """By how much an atom brightens the one after it, a factor: 1 + `LENS` (g - 1).
+
+    Args:
+        first: The element that the beam meets first.
+        aside_nm, along_nm: How far the other is from it, across the beam and along it, nm.
+        vibration_nm: Rms of each along one axis, nm.
+        optics: Beam and detector.
+    """
+    k = optics.cutoff_per_nm / 2 * np.sqrt((np.arange(_WAVES) + 0.5) / _WAVES)
+    turn = np.exp(-1j * np.pi * optics.wavelength_nm * along_nm * _Q_PER_NM**2)
+    left = np.exp(-((2 * np.pi * vibration_nm * _Q_PER_NM) ** 2))
+    apart = np.hypot(optics.wavelength_nm * along_nm * k, aside_nm)[:, None]
+    waves = 2 * np.pi * _Q_PER_NM * j0(2 * np.pi * apart * _Q_PER_NM)
+    scattered = waves @ (amplitude_nm2(first, optics.voltage_kV) * turn * left) * _STEP_PER_NM
+    return 1 + LENS * float((np.abs(1 + scattered) ** 2).mean() - 1)
 
 
 @lru_cache(maxsize=16)

@@ -18,13 +18,18 @@ from .crystals import Crystal
 _UPRIGHT_NM = 1e-4
 
 
-@lru_cache(maxsize=8)
 def crystal_of(path: str) -> Crystal:
     """The crystal in a file.
 
     Raises:
         SimulationError: ASE is not there, cannot read the file, or its cell is not upright.
     """
+    file = Path(path)
+    return _read(path, file.stat().st_mtime_ns if file.exists() else 0)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str, changed: int) -> Crystal:
     try:
         from ase.io import read  # pyright: ignore[reportMissingImports]
     except ImportError:
