@@ -18,6 +18,7 @@ from scanmend.stm.experiment import TABLES, Experiment, load, parse, presets
 from scanmend.stm.parameters import POSITIVE, WORDS, Frame, Motion, Tunnelling
 
 MANY = 20_000
+HUGE = "1" + 400 * "0"  # which no float holds
 GRAPHENE = 'material = "graphene"\n'
 
 
@@ -109,6 +110,9 @@ def test_what_is_drawn_next_does_not_depend_on_chance(probability):
         ("{ uniform = [1, 2, 3] }", "uniform takes two finite numbers, got [1, 2, 3]"),
         ('{ uniform = [1, "2"] }', "uniform takes two finite numbers, got [1, '2']"),
         ("{ uniform = [1, inf] }", "uniform takes two finite numbers, got [1, inf]"),
+        (f"{{ uniform = [1, {HUGE}] }}", "uniform takes two finite numbers, got [1, 10000"),
+        (f"{{ uniform = [1, 4], probability = {HUGE} }}", "a probability is 0 to 1, got 10000"),
+        (HUGE, "width_nm must be a finite number, as 3, or drawn from such, got 10000"),
         ("{ uniform = [4, 1] }", "uniform goes from low to high, got [4, 1]"),
         ("{ normal = [4, -1] }", "a standard deviation is 0 or more, got -1"),
         ("{ log_uniform = [0, 1] }", "log_uniform begins above 0, got [0, 1]"),
@@ -145,6 +149,8 @@ def test_a_distribution_that_is_none(value, text):
             'material = "si001h"\nelectrons = "pi"',
             "si001h has no electrons called 'pi'; there are none: it has no hopping electrons",
         ),
+        (GRAPHENE + "electrons = [1]", "electrons have a name, got [1]"),
+        (GRAPHENE + "[frame]\nrows = " + HUGE, "[frame] rows must be a whole number, as 64, or"),
         (GRAPHENE + "scans_per_session = 0", "1 scan or more, got scans_per_session = 0"),
         (GRAPHENE + "scans_per_session = 1.5", "scans_per_session is a whole number, got 1.5"),
         (GRAPHENE + "seed = 3", "unknown key 'seed'; there are material, electrons, scans_per_ses"),

@@ -39,7 +39,7 @@ def test_a_call_knows_any_size_and_number_of_pixels():
 
 
 def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="no model 'ge111': pass one of si001h, surface, or an .onnx"):
+    with pytest.raises(ModelError, match="no model 'ge111': pass one of si001h, surface, or"):
         models.load("ge111")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(models.load().path.read_bytes()[:5000])

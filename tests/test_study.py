@@ -146,6 +146,20 @@ def test_what_could_be_told_apart_without_looking_is_refused(output, says):
         list(material.items({Path("a.nc"): lambda: scan(0)}, methods, "plane"))
 
 
+def test_what_a_model_refuses_is_told_with_the_names_of_both(tmp_path):
+    fine = Scan(scan(0).values, (0.01, 0.01))
+    methods = {"si001h": material.Network("si001h"), "none": lambda path, measured: measured}
+    says = r"a\.nc by si001h: pixels of 0\.01 nm are far outside"
+    with pytest.raises(StudyError, match=says):
+        list(material.items({Path("a.nc"): lambda: fine}, methods, "plane"))
+
+
+def test_a_figure_beside_an_output_is_left_out(tmp_path):
+    files = [tmp_path / "a_restored.nc", tmp_path / "a_restored.png"]
+    outputs = material.Outputs(files, ["a"], lambda path: scan(len(path.suffix)))
+    assert np.array_equal(outputs(Path("a.sxm"), scan(0)).values, scan(len(".nc")).values)
+
+
 def test_a_study_needs_scans_of_different_names_and_two_to_eight_methods():
     same = {f"m{i}": lambda path, measured: measured for i in range(9)}
     scans = {Path("a/x.nc"): lambda: scan(0), Path("b/x.sxm"): lambda: scan(1)}
@@ -240,6 +254,22 @@ def test_what_is_no_study_is_left_as_it_is(tmp_path):
     assert not (tmp_path / "none.sqlite").exists()
     with pytest.raises(StudyError, match="the name of a study ends in"):
         create(tmp_path / "a.db", ABOUT, METHODS, [])
+
+
+def test_a_study_that_is_damaged_is_refused_wherever_that_is_met(store):
+    store.close()
+    whole, said, page = store.path.read_bytes(), set(), 4096
+    for start in range(0, len(whole), page):
+        store.path.write_bytes(whole[:start] + bytes(page) + whole[start + page :])
+        try:
+            with Store(store.path) as damaged:
+                results.results(damaged)
+        except StudyError as error:
+            said.add(str(error))
+    assert said == {
+        "study.sqlite cannot be opened as a study: file is not a database",
+        "the study's file cannot be read: database disk image is malformed",
+    }
 
 
 def _answers(path: Path, said) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from io import BytesIO
 
 import h5py
 import numpy as np
@@ -346,6 +347,9 @@ def test_only_an_experiment_goes_beside_a_scan(reader, folder):
     for name in ("../a_0001.mtrx", "/a_0001.mtrx", "a\\b_0001.mtrx", ".a_0001.mtrx", "a.sxm", ""):
         with (folder / "scan.gsf").open("rb") as source, pytest.raises(UnknownFormat, match=text):
             files.send(source, "scan.gsf", [(source, name)])
+    twice = [(BytesIO(b"a"), "a_0001.mtrx"), (BytesIO(b"b"), "a_0001.mtrx")]
+    with pytest.raises(ReadError, match=r"a_0001\.mtrx came twice: send it once"):
+        files.send(BytesIO(b""), "a--1_1.Z_mtrx", twice)
     assert list(files._place.iterdir()) == []
     files.close()
 

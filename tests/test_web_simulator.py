@@ -231,6 +231,7 @@ def test_what_cannot_be_is_told_in_one_line(client, changes, said):
         ),
         ("[frame]\n", "mine: an experiment needs a material"),
         ("a = " + "[" * 5000, "mine is no TOML"),
+        ("a = " + "1" * 5000, "mine is no TOML"),
     ],
 )
 def test_a_file_that_means_nothing_is_told_in_one_line(client, text, said):

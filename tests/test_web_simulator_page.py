@@ -98,7 +98,7 @@ def pixels(page, canvas: str) -> str:
 def saved(page, tmp_path: Path, action) -> Path:
     with page.expect_download() as download:
         action()
-    path = tmp_path / download.value.suggested_filename
+    path = tmp_path / "saved" / download.value.suggested_filename
     download.value.save_as(path)
     return path
 
@@ -144,7 +144,7 @@ def test_a_value_becomes_a_distribution_and_back(page, tmp_path):
     ends.nth(0).fill("0.03")
     ends.nth(1).fill("0.04")
     page.wait_for_selector(
-        ".field:has([id='tunnelling.setpoint_nA']) small:text-matches('now 0.03')"
+        ".field:has([id='tunnelling.setpoint_nA']) span:text-matches('now 0.03')"
     )
     drawn(page, turn)
     page.locator("#scan").focus()  # typed into a field, an s is no command
@@ -163,7 +163,7 @@ def test_another_material_has_other_defects(page):
     turn = page.get_attribute("#panes", "data-turn")
     assert page.locator("[id='defects_per_nm2.adsorbate']").count() == 1
     page.select_option("[id='experiment.material']", "graphene")
-    page.wait_for_selector("[id='defects_per_nm2.nitrogen']")
+    page.wait_for_selector("[id='defects_per_nm2.nitrogen']", state="attached")
     assert page.locator("[id='defects_per_nm2.adsorbate']").count() == 0
     drawn(page, turn)
     assert float(page.input_value("[id='frame.columns']")) == 48
@@ -213,6 +213,7 @@ def test_the_readout_has_what_was_calculated(page, client):
         x = box["x"] + box["width"] / 2 + (column + 0.5 - 24) * scale
         y = box["y"] + box["height"] / 2 + (row + 0.5 - 16) * scale
         page.mouse.move(x, y)
+        pixels(page, "#scan")  # has the browser come to it
         for name, key, unit in (("scan", "trace", "pm"), ("surface", "surface", "pm")):
             shown, of = says(page, name).split()
             assert of == unit

@@ -405,7 +405,7 @@ def test_an_answer_that_cannot_be_kept_is_not_acknowledged(client, file):
     db.close()
     answer = rater.ask("PUT", "items/0", complete(5))
     assert answer.status_code == 503
-    assert answer.json() == {"error": "study.sqlite cannot be written: full"}
+    assert answer.json() == {"error": "the study's file cannot be written: full"}
     assert rater.ask("GET", "items/0").json()["ratings"] == [2, 2, 2]
 
 
@@ -440,7 +440,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
         assert again.json()["error"] == "über-a-b.sqlite exists already: choose another title"
         with Store(tmp_path / "studies/über-a-b.sqlite") as store:
             measured = scanmend.read(folder / "scans/specimen0.sxm")
-            want = scanmend.level.plane(scanmend.restore(measured).mean)[0].values
+            want = scanmend.level.plane(scanmend.restore(measured, "si001h").mean)[0].values
             assert np.array_equal(store.image(0, 0).values, want)
 
 
@@ -448,7 +448,7 @@ def test_a_study_is_made_over_http_of_models_and_folders(folder, tmp_path):
     ("asked", "says"),
     [
         ({"outputs": []}, "a study compares 2 to 8 methods, got 0"),
-        ({"models": ["none"]}, "there is no model 'none': choose one of si001h"),
+        ({"models": ["none"]}, "there is no model 'none': choose one of surface, si001h"),
         ({"scans": {"folder": "0", "path": "../.."}}, "there is no '../..' in folder '0'"),
         ({"outputs": [{"folder": "7", "path": ""}] * 2}, "there is no '' in folder '7'"),
         ({"outputs": [{"folder": "0", "path": "quitte"}] * 2}, "two methods are called quitte"),
@@ -626,6 +626,10 @@ def test_all_images_share_place_and_colours_and_measured_is_a_key_away(opened):
     page.keyboard.down("m")
     page.wait_for_selector("#measured[aria-pressed=true]")
     assert [pixels(page, canvas) for canvas in canvases] == [before[0]] * 4
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    page.wait_for_selector("#measured[aria-pressed=false]")
+    page.keyboard.down("m")
+    page.wait_for_selector("#measured[aria-pressed=true]")
     page.keyboard.up("m")
     page.wait_for_selector("#measured[aria-pressed=false]")
     assert [pixels(page, canvas) for canvas in canvases] == before
@@ -660,6 +664,33 @@ def test_what_a_raters_browser_gets_names_nothing(opened):
     shown = page.content() + page.evaluate("JSON.stringify(localStorage)")
     assert not any(secret.lower() in shown.lower() for secret in SECRETS)
     assert page.locator("nav a").count() == 0, "raters are led to no other page"
+
+
+def test_what_is_said_while_the_next_open_one_is_looked_for_is_kept(opened, file):
+    """It is this one, when all others are complete."""
+    opens, client = opened
+    rater = RaterOf(client, join_of(client))
+    for position in (0, 1):
+        rater.ask("PUT", f"items/{position}", complete())
+    rater.ask("PUT", "study", {"position": 2})
+    page = opens(f"/rate/#rater={rater.token}")
+    at(page, 2)
+
+    def late(route):
+        answer = route.fetch()
+        page.wait_for_timeout(300)
+        route.fulfill(response=answer)
+
+    page.context.route(
+        "**/rate/api/items/2", lambda r: late(r) if r.request.method == "GET" else r.continue_()
+    )
+    page.keyboard.press("u")
+    page.keyboard.press("5")
+    saved(page)
+    page.wait_for_timeout(600)
+    page.keyboard.press("4")
+    saved(page)
+    assert rater.ask("GET", "items/2").json()["ratings"] == [5, 4, None]
 
 
 def test_what_could_not_be_sent_is_sent_again(opened, file):
@@ -706,13 +737,18 @@ def test_the_owner_sees_raters_and_results_as_they_come(opened):
         rater.keyboard.press(key)
     saved(rater)
     page.wait_for_selector("#raters td:text-is('1 of 3')")
-    page.wait_for_selector("#results:not([hidden])")
+    page.wait_for_selector("#results:not([hidden]) #table tbody tr")
     rows = page.locator("#table tbody tr").all_inner_texts()
     best = client.get("/api/studies/0/results").json()["lines"][0]
     assert rows[0].split() == [best["method"], "5.00", "1.00", "100.0", "0.0"]
     before = page.locator("#before tbody tr").all_inner_texts()
     assert before[0].split()[1:] == ["–", "100.0", "100.0"]
     assert before[2].split()[1:] == ["0.0", "0.0", "–"]
+    page.focus("#raters a")
+    for _ in range(2):
+        with page.expect_response("**/api/studies/0"):
+            pass
+    assert page.evaluate("document.activeElement.textContent") == "their own"
     with page.expect_download() as file:
         page.click("#answersCsv")
     assert Path(file.value.path()).read_text().count("\n") == 4
@@ -743,3 +779,7 @@ def test_the_owner_makes_a_study_on_the_page(opened, tmp_path):
     page.wait_for_selector("#about h2:text-is('Terraces')")
     page.click("#make button")
     page.wait_for_selector("#trouble:has-text('second.sqlite exists already')")
+    for _ in range(2):  # and stays while the page goes on looking
+        with page.expect_response("**/api/studies/0"):
+            pass
+    assert "second.sqlite exists already" in page.inner_text("#trouble")

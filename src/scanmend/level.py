@@ -22,15 +22,18 @@ def plane(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
     """
     rows, columns = scan.values.shape
     y, x = np.linspace(-1, 1, rows), np.linspace(-1, 1, columns)
-    basis = np.stack(np.broadcast_arrays(1.0, y[:, None], x[None, :]), axis=-1)
     known = np.isfinite(scan.values)
     if not known.any():
         raise ScanError("nothing in this scan was measured: every pixel is NaN")
     values = scan.values.astype(np.float64)
-    b = basis[known]
-    # The 3x3 normal equations; lstsq copes with a single row or column, where the tilt is free.
-    slope = np.linalg.lstsq(b.T @ b, b.T @ values[known], rcond=None)[0]
-    surface = basis @ slope
+    # The normal equations by sums over lines: of ones, x and x² where something was measured, and
+    # of the heights. lstsq copes with a single row or column, where the tilt is free.
+    n, nx, nxx = (known @ power for power in (np.ones(columns), x, x * x))
+    heights = np.where(known, values, 0.0)
+    z, zx = heights.sum(axis=1), heights @ x
+    sums = [(n.sum(), y @ n, nx.sum()), (y @ n, y * y @ n, y @ nx), (nx.sum(), y @ nx, nxx.sum())]
+    offset, down, across = np.linalg.lstsq(sums, [z.sum(), y @ z, zx.sum()], rcond=None)[0]
+    surface = offset + down * y[:, None] + across * x
     return scan.after("level plane", values - surface), surface
 
 
@@ -67,6 +70,8 @@ def jumps(scan: Scan) -> NDArray[np.float64]:
     beside = np.lib.stride_tricks.sliding_window_view(np.pad(rise, 1), 3)[:, ::2]
     sudden = (beside * np.sign(rise)[:, None]).max(axis=1) < _BESIDE * np.abs(rise)
     suspects = np.flatnonzero((np.abs(rise) > _UNUSUAL * usual) & (along > _ALONG) & sudden)
+    if not suspects.size:
+        return offsets
     profile = median(known, axis=1).astype(np.float64)
     for k in sorted(suspects, key=lambda k: -abs(rise[k])):
         # Disturbed lines rise and fall again; where a tip has changed, lines stay.

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from .scan import Scan
 
@@ -19,6 +18,9 @@ def to_shape(values: NDArray[np.floating], shape: tuple[int, int]) -> NDArray[np
     """
     if values.shape == shape:
         return values.astype(np.float32, copy=False)
+    # Imported late: a third of a second, which a scan at the model's own pitch need not wait for.
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
     ratio = np.divide(values.shape, shape)
     # The Gaussian whose transfer falls to 1/2 at the new Nyquist frequency: 0.37 new pixels.
     sigma = np.where(ratio > 1, 0.37 * ratio, 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -53,7 +52,7 @@ def bench(model: str | None, scans: int, repeats: int, forget: bool, as_json: bo
     file = None if forget else choice.remember(path, best.name)
     if as_json:
         found = {"model": str(path), "processor": processor(), "best": best.name}
-        runtimes = [_finite(m, scans) for m in measured]
+        runtimes = [_told(m, scans) for m in measured]
         click.echo(
             json.dumps({**found, "remembered": file and str(file), "runtimes": runtimes}, indent=2)
         )
@@ -72,10 +71,9 @@ def bench(model: str | None, scans: int, repeats: int, forget: bool, as_json: bo
         click.echo(f"remembered in {file}", err=True)
 
 
-def _finite(measured: Measured, scans: int) -> dict[str, object]:
-    """A runtime as JSON, which knows neither infinity nor NaN: what is not known is null."""
-    facts = asdict(measured) | {"total_s": measured.total_s(scans), "accurate": measured.accurate}
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in facts.items()
-    }
+def _told(measured: Measured, scans: int) -> dict[str, object]:
+    """A runtime as JSON; what is not known is null."""
+    from ..io.provenance import plain
+
+    facts = {"total_s": measured.total_s(scans), "accurate": measured.accurate}
+    return plain(asdict(measured) | facts)

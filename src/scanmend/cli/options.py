@@ -13,7 +13,6 @@ import click
 import scanmend
 
 from ..errors import WriteError
-from ..io.write import ending
 from .batch import why
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ class Reading:
 
     def ending(self, verb: str) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
+        from ..io.write import ending  # late: `--help` needs no NumPy
+
         return ending(self.channel, self.direction, verb)
 
     def _square(self, path: Path, width: float) -> float:

@@ -27,6 +27,18 @@ class Memory:
         return size_nm is not None and all(map(math.isclose, size_nm, remembered))
 
 
+def plain(value: Any) -> Any:
+    """JSON, which knows neither NaN nor infinity: what is no number is null."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+    return value
+
+
 def remember(scan: Scan) -> str:
     """Everything but the pixels."""
     return json.dumps(

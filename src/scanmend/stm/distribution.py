@@ -13,7 +13,7 @@ Where a value may stand in a file, so may a distribution:
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ Value = float | int | str
 
 KINDS = ("uniform", "log_uniform", "normal", "integer", "choice")
 _WHOLE = ("integer", "choice")
+_WHOLEST = 1 << 53  # draws go by way of floats
 _SPREAD = 3.0  # standard deviations at which a normal distribution ends
 
 
@@ -121,7 +122,7 @@ def read(value: Any, what: str, like: Value) -> Given:
         if isinstance(like, str):
             good, expected = isinstance(one, str), f"text, as {like!r}"
         elif isinstance(like, int):
-            good = whole and isinstance(one, int) and not isinstance(one, bool)
+            good = whole and isinstance(one, int) and _is_number(one) and abs(one) <= _WHOLEST
             expected = f"a whole number, as {like}"
         else:
             good, expected = _is_number(one), f"a finite number, as {like:g}"
@@ -141,4 +142,5 @@ def extremes(given: Given) -> tuple[Value, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= sys.float_info.max  # whole numbers may be beyond that

@@ -175,7 +175,7 @@ def load(source: str | Path) -> Experiment:
         raise RecipeError(
             f"no experiment {str(source)!r}: neither a file nor one of {', '.join(presets())}"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"cannot read the experiment {source}: {error}") from None
     try:
         return parse(Path(source).stem, table)
@@ -207,6 +207,8 @@ def parse(name: str, table: Mapping[str, Any]) -> Experiment:
     if not isinstance(session, int) or isinstance(session, bool):
         raise RecipeError(f"scans_per_session is a whole number, got {session!r}")
     electrons = rest.pop("electrons", None)
+    if not isinstance(electrons, str | None):
+        raise RecipeError(f"electrons have a name, got {electrons!r}")
     densities = rest.pop(DEFECTS, None)
     if rest:
         known = ", ".join(("material", "electrons", "scans_per_session", *TABLES, DEFECTS))

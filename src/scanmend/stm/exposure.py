@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from ..crystals.specimen import Specimen
 from .log_current import LogCurrent
@@ -46,7 +46,8 @@ class Exposure:
         atoms = self.specimen.positions_nm
         count = min(NEIGHBOURS, len(atoms))
         places = np.stack([middles.x_nm, middles.y_nm], axis=1)
-        apart_nm, which = cKDTree(atoms[:, :2]).query(places, np.arange(1, count + 1))
+        found = KDTree(atoms[:, :2]).query(places, count)
+        apart_nm, which = (np.reshape(part, (len(places), count)) for part in found)
         heights = (atoms[which, 2] - apart_nm**2 / (2 * BALL_NM)).max(axis=1)
         return heights.reshape(self.raster.shape).astype(np.float32)
 

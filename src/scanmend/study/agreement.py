@@ -25,26 +25,26 @@ def coincidences(values: NDArray[np.integer], levels: int) -> NDArray[np.float64
     return pairs / np.maximum(raters - 1, 1)[:, None, None]
 
 
-def alpha(coincidence: NDArray[np.floating]) -> float:
+def alpha(coincidence: NDArray[np.floating]) -> NDArray[np.float64]:
     """Krippendorff's alpha of ordered values: 1 is agreement, 0 what chance would do.
 
         1 - (n - 1) sum_ck o_ck d_ck / sum_ck n_c n_k d_ck
         d_ck = (n_c / 2 + n_c+1 + ... + n_k-1 + n_k / 2)^2
 
     Args:
-        coincidence: o, shape (levels, levels), from `coincidences`, summed over units; its rows'
-            sums are n_c, and all of it is n.
+        coincidence: o, shape (..., levels, levels), from `coincidences`, summed over units; its
+            rows' sums are n_c, and all of it is n.
 
     Returns:
-        NaN where there is nothing to compare, or only one value.
+        Shape (...); NaN where there is nothing to compare, or only one value.
 
     References:
         Krippendorff, Computing Krippendorff's Alpha-Reliability (University of Pennsylvania, 2011)
     """
-    counts = coincidence.sum(axis=1)
-    middle = counts.cumsum() - counts / 2
-    distance = (middle[:, None] - middle) ** 2
-    expected = counts @ distance @ counts
-    if not expected > 0:
-        return float("nan")
-    return float(1 - (counts.sum() - 1) * (coincidence * distance).sum() / expected)
+    counts = coincidence.sum(axis=-1)
+    middle = counts.cumsum(axis=-1) - counts / 2
+    distance = (middle[..., :, None] - middle[..., None, :]) ** 2
+    observed = (coincidence * distance).sum(axis=(-2, -1))
+    expected = np.einsum("...c,...ck,...k", counts, distance, counts)
+    with np.errstate(invalid="ignore"):
+        return 1 - (counts.sum(axis=-1) - 1) * observed / expected

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import level
-from ..errors import StudyError
+from ..errors import ScanmendError, StudyError
 from ..restoration import restore, upscale
 from ..scan import Acquisition, Scan
 
@@ -120,7 +120,8 @@ def items(
 
     Raises:
         StudyError: Methods or scans are too few or too many, two scans have the same name, or an
-            output does not fit its scan or the other outputs.
+            output cannot be made, or does not fit its scan or the other outputs.
+        ReadError: A measured scan cannot be read.
     """
     must_be_comparable(scans, methods)
     for path, read in scans.items():
@@ -131,6 +132,8 @@ def items(
                 outputs.append(method(path, measured))
             except StudyError as error:
                 raise StudyError(f"{name}: {error}") from None
+            except ScanmendError as error:
+                raise StudyError(f"{path.name} by {name}: {error}") from error
         _must_fit(path.name, measured, dict(zip(methods, outputs, strict=True)))
         yield _drawn(path.name, measured, outputs, levelling)
 

@@ -157,7 +157,7 @@ def _agreement(values: NDArray[np.int64], levels: int, rng: np.random.Generator)
     pairs = pairs.reshape(items, methods, levels**2).sum(axis=1)
 
     def of(_: object, drawn: NDArray[np.floating]) -> NDArray[Any]:
-        return np.array([[alpha(table)] for table in (drawn @ pairs).reshape(-1, levels, levels)])
+        return alpha((drawn @ pairs).reshape(-1, levels, levels))[:, None]
 
     return _estimates(of, 1, items, rng)[0]
 

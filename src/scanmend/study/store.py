@@ -132,11 +132,15 @@ class Store:
             self._db = self._opened()
         except sqlite3.Error as error:
             raise StudyError(f"{path.name} cannot be opened as a study: {error}") from None
-        told = self._db.execute("SELECT about, token FROM study").fetchone()
+        try:
+            told = self._read("SELECT about, token FROM study")[0]
+            names = self._read("SELECT name FROM method ORDER BY number")
+            rows = self._read("SELECT name, low, high FROM item ORDER BY number")
+        except BaseException:
+            self.close()
+            raise
         self.about, self.join = About(**json.loads(told[0])), str(told[1])
-        names = self._db.execute("SELECT name FROM method ORDER BY number").fetchall()
         self.methods = tuple(name for (name,) in names)
-        rows = self._db.execute("SELECT name, low, high FROM item ORDER BY number").fetchall()
         self.items = tuple((name, (low, high)) for name, low, high in rows)
         self.design = Design(len(self.items), len(self.methods), self.about.seed)
 
@@ -260,8 +264,11 @@ class Store:
         return self._read(sql)
 
     def _read(self, sql: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+        try:
+            with self._lock:
+                return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:  # told to raters as well: nothing here names the file
+            raise StudyError(f"the study's file cannot be read: {error}") from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -274,7 +281,7 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.Error):
-                    raise NotKept(f"{self.path.name} cannot be written: {error}") from error
+                    raise NotKept(f"the study's file cannot be written: {error}") from error
                 raise
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
+from ..io import provenance
 from .results import MEASURES, Estimate, Results, results
 from .store import Store
 
@@ -19,18 +20,7 @@ Export = Literal["results.csv", "answers.csv", "results.json"]
 
 def plain(found: Results) -> dict[str, Any]:
     """JSON values; what is not known is None."""
-
-    def known(value: Any) -> Any:
-        match value:
-            case dict():
-                return {key: known(item) for key, item in value.items()}
-            case list() | tuple():
-                return [known(item) for item in value]
-            case float() if not math.isfinite(value):
-                return None
-        return value
-
-    return known(asdict(found))
+    return provenance.plain(asdict(found))
 
 
 def answers(store: Store) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import tempfile
 import threading
 from dataclasses import asdict, replace
@@ -18,6 +17,7 @@ from starlette.background import BackgroundTask
 
 from .. import figures
 from ..io import write
+from ..io.provenance import plain
 from ..io.write import ending as ending_of
 from ..resample import fill_gaps, to_shape
 from ..scan import Restoration, Scan
@@ -27,18 +27,6 @@ from .messages import Wish
 
 _DRAWING = threading.Lock()
 """Matplotlib keeps fonts and text layouts for everyone, and lets nobody share them."""
-
-
-def plain(value: Any) -> Any:
-    """JSON, which knows neither NaN nor infinity: what is no number is null."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: plain(item) for key, item in value.items()}
-        case list() | tuple():
-            return [plain(item) for item in value]
-    return value
 
 
 def text(value: Any) -> str:

@@ -17,6 +17,7 @@ from starlette.datastructures import UploadFile
 
 from .. import __version__, io, models
 from ..errors import ModelError, ScanError
+from ..io.provenance import plain
 from ..study.store import NotKept
 from . import answers, reference
 from .files import File, Files
@@ -277,7 +278,7 @@ def _chosen(here: Parts, body: bytes) -> File:
 
 
 def _file(file: File) -> dict[str, Any]:
-    return answers.plain({"id": file.id, "name": file.name, **file.about})
+    return plain({"id": file.id, "name": file.name, **file.about})
 
 
 def _job(here: Parts, file: File, wish: Wish) -> Job:

@@ -92,7 +92,7 @@ def of_toml(name: str, text: str) -> Experiment:
     """
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{name} is no TOML: {error}") from None
     try:
         return parse(name, table)
@@ -111,10 +111,9 @@ def _field(
     ending = next((ending for ending in UNITS if key.endswith(ending)), "")
     kind = "word" if isinstance(usual, str) else "whole" if isinstance(usual, int) else "number"
     span = None
-    if kind != "word" and table:
-        most = 4 * abs(usual) or 1
-        low = 0 if key not in POSITIVE else usual / 4
-        span = SPANS.get(table if table == DEFECTS else key, (low, most))
+    if table and not isinstance(usual, str):
+        near = usual / 4 if key in POSITIVE else 0, 4 * abs(usual) or 1
+        span = SPANS.get(table if table == DEFECTS else key, near)
     return {
         "table": table,
         "key": key,

@@ -68,7 +68,7 @@ class Files:
             beside: The `.mtrx` files of its experiment, if it is an image of Omicron MATRIX.
 
         Raises:
-            ReadError: Its suffix is none of ours, or it cannot be read.
+            ReadError: Its suffix is none of ours, a file came twice, or it cannot be read.
         """
         name = shown_name(name)
         suffix = next((s for s in SUFFIXES if name.lower().endswith(s)), None)
@@ -85,6 +85,8 @@ class Files:
                         f"{shown_name(called)}: beside a scan go only the .mtrx files of an "
                         "Omicron MATRIX experiment, under the names that the instrument gave them"
                     )
+                if (place / called).exists():
+                    raise ReadError(f"{called} came twice: send it once")
                 _copy(more, place / called)
             return self._known(name, path, None)
         except BaseException:

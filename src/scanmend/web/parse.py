@@ -9,11 +9,9 @@ because who reads a hostile file is not to be trusted with a pickle.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,31 +19,20 @@ from typing import Any
 from .. import io
 from ..errors import ScanError, ScanmendError
 from ..scan import Scan
+from .process import answering, limit
 
 
-def main(bytes_limit: int) -> None:
-    """Answers until the other side closes."""
-    limit("RLIMIT_AS", bytes_limit)
-    limit("RLIMIT_CORE", 0)
-    limit("RLIMIT_FSIZE", 1 << 30)
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a library that prints is not to be taken for an answer
-    for line in questions:
-        asked = json.loads(line)
-        values = b""
-        try:
-            limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
-            answer, values = _answer(asked)
-        except (ScanmendError, MemoryError) as error:
-            text = str(error)
-            if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
-                text = f"{asked['name']} needs more memory than reading may take here: crop it"
-            text = text.replace(asked["path"], asked["name"])
-            text = text.replace(Path(asked["path"]).name, asked["name"])
-            answer = {"error": " ".join(text.split()), "kind": type(error).__name__}
-        answers.write(json.dumps(answer | {"bytes": len(values)}).encode() + b"\n")
-        answers.write(values)
-        answers.flush()
+def _answered(asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    try:
+        limit("RLIMIT_CPU", math.ceil(_cpu_s() + asked["cpu_s"]))
+        return _answer(asked)
+    except (ScanmendError, MemoryError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+            text = f"{asked['name']} needs more memory than reading may take here: crop it"
+        text = text.replace(asked["path"], asked["name"])
+        text = text.replace(Path(asked["path"]).name, asked["name"])
+        return {"error": " ".join(text.split()), "kind": type(error).__name__}, b""
 
 
 def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -84,21 +71,9 @@ def _named(scan: Scan, stored: str, name: str) -> Scan:
     return replace(scan, acquisition=replace(taken, source=name), history=history)
 
 
-def limit(name: str, value: int) -> None:
-    """Sets one of the limits of this process, as `resource` names them, or leaves a lower one."""
-    with suppress(ImportError):  # there are no such limits on Windows; the clock still holds
-        import resource
-
-        kind = getattr(resource, name)
-        hard = resource.getrlimit(kind)[1]
-        if hard != resource.RLIM_INFINITY:
-            value = min(value, hard)
-        resource.setrlimit(kind, (value, hard))
-
-
 def _cpu_s() -> float:
     return sum(os.times()[:2])
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    answering(int(sys.argv[1]), _answered)

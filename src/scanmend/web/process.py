@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .. import errors
@@ -110,3 +112,36 @@ class Process:
                 pass
         self._process.wait()
         self._process = None
+
+
+def answering(
+    bytes_limit: int, answer: Callable[[dict[str, Any]], tuple[dict[str, Any], bytes]]
+) -> None:
+    """What such a process does: it answers until the other side closes.
+
+    Args:
+        bytes_limit: Of its address space.
+        answer: To a question; what fails is {"error", "kind"}.
+    """
+    limit("RLIMIT_AS", bytes_limit)
+    limit("RLIMIT_CORE", 0)
+    limit("RLIMIT_FSIZE", 1 << 30)
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints is not to be taken for an answer
+    for line in questions:
+        about, values = answer(json.loads(line))
+        answers.write(json.dumps(about | {"bytes": len(values)}).encode() + b"\n")
+        answers.write(values)
+        answers.flush()
+
+
+def limit(name: str, value: int) -> None:
+    """Sets one of the limits of this process, as `resource` names them, or leaves a lower one."""
+    with suppress(ImportError):  # there are no such limits on Windows; the clock still holds
+        import resource
+
+        kind = getattr(resource, name)
+        hard = resource.getrlimit(kind)[1]
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(kind, (value, hard))

@@ -23,7 +23,10 @@ from . import answers
 from .api import PIXELS
 
 _STATIC = Path(__file__).parent / "static"
-_MODULES = ("api", "colours", "frame", "rate", "scan", "units", "view", "viewer")
+_MODULES = (
+    *("api", "colours", "frame", "keeping", "mosaic", "rate"),
+    *("scan", "units", "view", "viewer"),
+)
 _FILES = {"rate.html", "rate.css", "style.css", "icon.svg", *(f"{m}.js" for m in _MODULES)}
 """Of the page for raters; they tell nothing of what is on this server."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -47,7 +48,7 @@ def _operation(method: str, path: str, operation: dict[str, Any], parts: dict[st
     return f"<h2><code>{method.upper()} {escape(path)}</code></h2>{said}{tables}"
 
 
-def _table(fields: list[tuple[str, bool | None, dict[str, Any]]]) -> str:
+def _table(fields: Sequence[tuple[str, bool | None, dict[str, Any]]]) -> str:
     rows = "".join(_row(*field) for field in fields)
     return f"<table><tbody>{rows}</tbody></table>" if rows else ""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,37 +26,25 @@ from ..stm.experiment import Experiment, load, parse
 from ..stm.exposure import Exposure
 from ..stm.microscope import Microscope
 from ..stm.viewfinder import Viewfinder
-from .parse import limit
+from .process import answering
 
-MOST_POINTS = 1 << 14
+MOST_POINTS = 1 << 12
 """Of a curve: more than a screen is wide, and few enough to be drawn at once."""
 
 MOST_DEFECTS = 500
 
 
-def main(bytes_limit: int) -> None:
-    """Answers until the other side closes."""
-    limit("RLIMIT_AS", bytes_limit)
-    limit("RLIMIT_CORE", 0)
-    limit("RLIMIT_FSIZE", 1 << 30)
-    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # a library that prints is not to be taken for an answer
-    viewfinder = Viewfinder()
-    for line in questions:
-        values = b""
-        try:
-            answer, values = _answer(json.loads(line), viewfinder)
-        except ScanmendError as error:
-            answer = {"error": " ".join(str(error).split()), "kind": type(error).__name__}
-        except MemoryError:
-            text = "this scan needs more memory than it may take here: take a smaller frame"
-            answer = {"error": text, "kind": "SimulationError"}
-        except Exception as error:
-            text = f"{type(error).__name__}: {error} (this is a bug)"
-            answer = {"error": " ".join(text.split()), "kind": "SimulationError"}
-        answers.write(json.dumps(answer | {"bytes": len(values)}).encode() + b"\n")
-        answers.write(values)
-        answers.flush()
+def _answered(asked: dict[str, Any], viewfinder: Viewfinder) -> tuple[dict[str, Any], bytes]:
+    try:
+        return _answer(asked, viewfinder)
+    except ScanmendError as error:
+        text, kind = str(error), type(error).__name__
+    except MemoryError:
+        text = "this scan needs more memory than it may take here: take a smaller frame"
+        kind = "SimulationError"
+    except Exception as error:
+        text, kind = f"{type(error).__name__}: {error} (this is a bug)", "SimulationError"
+    return {"error": " ".join(text.split()), "kind": kind}, b""
 
 
 def _answer(asked: dict[str, Any], viewfinder: Viewfinder) -> tuple[dict[str, Any], bytes]:
@@ -157,4 +145,4 @@ def _file(experiment: Experiment, seed: int, number: int, suffix: str) -> bytes:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    answering(int(sys.argv[1]), partial(_answered, viewfinder=Viewfinder()))

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from ..errors import SimulationError
+from ..io.provenance import plain
 from ..stm import experiment as experiments
 from ..stm.experiment import Experiment
 from . import answers
@@ -144,7 +145,7 @@ async def file(
 
 def _told(plan: Experiment) -> dict[str, Any]:
     told = {"name": plan.name, "experiment": plan.table(), "fields": list(fields(plan))}
-    return answers.plain(told)
+    return plain(told)
 
 
 def _pixels(plan: Experiment) -> int:

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from .. import io
 from ..errors import ReadError
+from ..io.provenance import plain
 from ..watch import tip
 from ..watch.events import Event, Failed, Gone, Growing, Restored
 from ..watch.settings import Settings
@@ -150,7 +151,7 @@ def folders(request: Request) -> dict[str, Any]:
 @router.get("/{folder}")
 def folder(here: Here) -> dict[str, Any]:
     """Files, the newest first, with what was last told of each; the tip's state, oldest first."""
-    return answers.plain(here.json())
+    return plain(here.json())
 
 
 @router.get("/{folder}/events", response_class=StreamingResponse)

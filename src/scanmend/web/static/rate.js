@@ -8,15 +8,14 @@
 import { request } from "./api.js";
 import { table } from "./colours.js";
 import { frame, make } from "./frame.js";
+import { Keeping } from "./keeping.js";
+import { arrange } from "./mosaic.js";
 import { fetchScan, sizeOf } from "./scan.js";
 import { View } from "./view.js";
 import { Picture, Viewer } from "./viewer.js";
 
 const LETTERS = "ABCDEFGH";
 const WORDS = ["useless", "poor", "fair", "good", "excellent"];
-const RETRY_MS = 2000;
-const GAP_PX = 14; // between two places, with their borders
-const MARKS_PX = { wide: 38, narrow: 70 }; // height of what is below an image; rate.css has it too
 const KEYS = [
   ["a, b, c …", "choose an output"],
   ["1 … 5", "rate it, and go on to the next that is not rated"],
@@ -33,7 +32,6 @@ const KEYS = [
 
 const find = (id) => document.getElementById(id);
 const view = new View();
-const pending = new Map(); // by path, what is still to be kept
 const images = new Map(); // by position, the promises of its images
 
 let token = "";
@@ -42,7 +40,6 @@ let here = null; // { position, ratings, ranks, selected }
 let places = []; // of each output { section, viewer, picture, rating, rank }
 let reference = null; // of the measured scan { viewer, picture }
 let shown = 0;
-let sending = false;
 
 const ask = (path, { headers, ...options } = {}) =>
   request(`api/${path}`, { ...options, headers: { ...headers, Authorization: `Bearer ${token}` } });
@@ -52,6 +49,8 @@ const asJSON = (method, body) => ({
   headers: { "Content-Type": "application/json" },
   body: JSON.stringify(body),
 });
+
+const keeping = new Keeping((path, body) => ask(path, asJSON("PUT", body)), saved);
 
 // Coming in
 
@@ -128,27 +127,12 @@ function build() {
     return { section, viewer: new Viewer(canvas, view), picture: null, rating, rank };
   });
   find("grid").replaceChildren(...sections);
-  new ResizeObserver(arrange).observe(find("grid"));
+  new ResizeObserver(layOut).observe(find("grid"));
 }
 
-/** As many columns as make the images largest. */
-function arrange() {
-  const grid = find("grid");
-  if (!reference?.picture || !grid.clientWidth) return;
-  const count = places.length + 1;
-  const [height, width] = sizeOf(reference.picture.scan);
-  const oneLine = 140 + 31 * (study.best + study.places); // CSS pixels that the buttons need
-  const choices = Array.from({ length: count }, (_, i) => {
-    const columns = i + 1;
-    const wide = grid.clientWidth / columns - GAP_PX;
-    const below = wide < oneLine ? MARKS_PX.narrow : MARKS_PX.wide;
-    const tall = grid.clientHeight / Math.ceil(count / columns) - GAP_PX - below;
-    return { columns, wide, tall, below, scale: Math.min(wide / width, tall / height) };
-  });
-  const best = choices.reduce((a, b) => (b.scale > a.scale * 1.001 ? b : a));
-  grid.toggleAttribute("data-narrow", best.below === MARKS_PX.narrow);
-  grid.style.gridTemplateColumns = `repeat(${best.columns}, ${Math.floor(Math.max(best.scale * width, Math.min(best.wide, 320)))}px)`;
-  grid.style.gridAutoRows = `${Math.floor(Math.min(best.scale * height, best.tall) + best.below + 4)}px`;
+function layOut() {
+  if (!reference?.picture) return;
+  arrange(find("grid"), places.length + 1, sizeOf(reference.picture.scan), study.best + study.places);
 }
 
 // One item
@@ -169,7 +153,8 @@ function load(position) {
 async function go(position) {
   if (position < 0 || position >= study.items) return;
   const turn = ++shown;
-  const unsent = structuredClone(pending.get(`items/${position}`));
+  if (position === here?.position) return select(firstOpen()); // what is said meanwhile stays
+  const unsent = keeping.of(`items/${position}`);
   const [said, scans] = await Promise.all([answer(`items/${position}`), load(position)]);
   if (turn !== shown) return; // another one is wanted by now
   here = { position, ...said, ...unsent, selected: 0 };
@@ -185,11 +170,11 @@ async function go(position) {
   places.forEach((place, i) => (place.picture = outputs[i]));
   view.bound(0, 0, ...sizeOf(measured.scan));
   view.fit();
-  arrange();
+  layOut();
   show(false);
   select(firstOpen());
   find("work").dataset.position = String(position);
-  if (position !== study.position) keep("study", { position });
+  if (position !== study.position) keeping.keep("study", { position });
   study.position = position;
   if (position + 1 < study.items) load(position + 1).catch(() => {});
   complain(null);
@@ -254,7 +239,7 @@ function unrank() {
 function say() {
   const { position, ratings, ranks } = here;
   study.complete[position] = ![...ratings, ...ranks].includes(null);
-  keep(`items/${position}`, { ratings: [...ratings], ranks: [...ranks] });
+  keeping.keep(`items/${position}`, { ratings: [...ratings], ranks: [...ranks] });
   tell();
 }
 
@@ -287,28 +272,6 @@ function nextOpen() {
   if (open !== undefined) guarded(go)(open);
 }
 
-// Keeping
-
-/** Sends what is to be kept, one after the other, the newest of each path, until it is kept. */
-async function keep(path, body) {
-  pending.set(path, body);
-  if (sending) return;
-  sending = true;
-  saved("saving", "saving …");
-  while (pending.size) {
-    const [[next, what]] = pending;
-    try {
-      await ask(next, asJSON("PUT", what));
-      if (pending.get(next) === what) pending.delete(next);
-    } catch (error) {
-      saved("lost", `not saved yet: ${error.message}`);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
-  }
-  sending = false;
-  saved("saved", "saved");
-}
-
 function saved(state, text) {
   find("saved").dataset.state = state;
   find("saved").textContent = text;
@@ -328,8 +291,8 @@ const guarded = (action) => async (...given) => {
   }
 };
 
-addEventListener("beforeunload", (event) => pending.size && event.preventDefault());
 addEventListener("hashchange", () => location.reload());
+addEventListener("blur", () => here && show(false)); // a key that is let go elsewhere is not told
 addEventListener("keyup", (event) => event.key.toLowerCase() === "m" && here && show(false));
 find("measured").addEventListener("pointerdown", () => here && show(true));
 for (const over of ["pointerup", "pointerleave"]) find("measured").addEventListener(over, () => here && show(false));

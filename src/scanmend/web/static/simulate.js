@@ -5,12 +5,13 @@ import { CHOICES, table } from "./colours.js";
 import { ExperimentForm } from "./experiment.js";
 import { frame, make } from "./frame.js";
 import { FEW, fitPlane, levelsOf, subtractLines, subtractPlane } from "./levels.js";
+import { Mapped, RING_NM } from "./mapped.js";
 import { plot } from "./plot.js";
 import { Renderings } from "./rendering.js";
 import { sizeOf, valueAt, withValues } from "./scan.js";
 import { fixed, number, unitFor } from "./units.js";
 import { View } from "./view.js";
-import { Picture, Viewer } from "./viewer.js";
+import { Picture } from "./viewer.js";
 
 const KEYS = [
   ["e", "the next experiment that comes along"],
@@ -27,56 +28,12 @@ const KEYS = [
   ["?", "this list"],
 ];
 const SUFFIXES = { ".sxm": "scan .sxm", ".nc": ".nc", ".gwy": ".gwy", ".truth.nc": "truth .nc", ".json": "all about it .json" };
-const RING_NM = 0.22;
-const APART = 6; // CSS pixels between the lines of the way that are drawn
 
 const find = (id) => document.getElementById(id);
 const view = new View();
 const form = new ExperimentForm(find("fields"));
 const renderings = new Renderings();
 let name = "";
-
-/** Draws rings around defects, and the tip's way, above its image. */
-class Mapped extends Viewer {
-  /** Places [x, y] of defects, nm. */
-  rings = [];
-  /** Of the way: x and y, nm, and how many lines there are; or null. */
-  way = null;
-
-  drawNow() {
-    super.drawNow();
-    if (!this.pictures.length) return;
-    const { context, canvas } = this;
-    const { centre, scale } = this.view;
-    const x = (nm) => (nm - centre[1]) / scale + canvas.clientWidth / 2;
-    const y = (nm) => (nm - centre[0]) / scale + canvas.clientHeight / 2;
-    if (this.way) {
-      const [acrossNm, downNm, lines] = this.way;
-      const every = Math.max(1, Math.ceil((APART * lines * scale) / Math.max(...sizeOf(this.pictures[0].scan))));
-      context.strokeStyle = "#00e5ff";
-      context.lineWidth = 1;
-      context.beginPath();
-      for (let line = 0; line < lines; line += every) {
-        const [from, to] = [line, line + 1].map((n) => Math.round((n * acrossNm.length) / lines));
-        for (let i = from; i < to; i++) {
-          if (i === from) context.moveTo(x(acrossNm[i]), y(downNm[i]));
-          else context.lineTo(x(acrossNm[i]), y(downNm[i]));
-        }
-      }
-      context.stroke();
-    }
-    for (const [colour, wide] of [["#000a", 3.5], ["#fff", 1.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = wide;
-      for (const [atX, atY] of this.rings) {
-        context.beginPath();
-        context.arc(x(atX), y(atY), Math.max(5, RING_NM / scale), 0, 2 * Math.PI);
-        context.stroke();
-      }
-    }
-    canvas.dataset.rings = String(this.rings.length); // a canvas cannot be read
-  }
-}
 
 const viewers = Object.fromEntries(["surface", "current", "topograph", "scan"].map((id) => [id, new Mapped(find(id), view)]));
 let shown = new Map();
@@ -134,7 +91,7 @@ function refresh() {
     viewer.rings = find("marks").checked ? rendered.defects.map((defect) => defect[place]).filter(Boolean) : [];
     viewer.way = find("way").checked && id === "surface" ? wayOf(rendered) : null;
     const [factor, unit] = unitFor(image.unit, high - low);
-    const height = id === "current" ? `at ${number(rendered.height_nm, 3)} nm, ` : "";
+    const height = id === "current" ? `z ${number(1000 * rendered.height_nm, 3)} pm, ` : "";
     const title = id === "scan" ? `scan, ${direction}` : id === "topograph" ? "ideal topograph" : id;
     const range = make("small", { title: "From dark to light" }, `${height}${number(factor * (high - low), 3)} ${unit}`);
     find(id).previousElementSibling.replaceChildren(title, range);
@@ -201,8 +158,8 @@ renderings.addEventListener("done", () => {
   complain("fault", rendered.fault && `Marked: ${rendered.fault}.`);
   form.tell(rendered.parameters);
   refresh();
-  curves();
   requestAnimationFrame(() => {
+    setTimeout(curves); // once the images are there
     const whole = performance.now() - rendered.asked;
     find("took").textContent = `calculated in ${rendered.milliseconds.toFixed(0)} ms, shown after ${whole.toFixed(0)} ms`;
     panes.dataset.milliseconds = whole.toFixed(1);
@@ -284,7 +241,7 @@ document.addEventListener("drop", (event) => {
 });
 for (const [suffix, title] of Object.entries(SUFFIXES)) {
   const ask = () => trying(() => download(`api/simulator/file?suffix=${suffix}`, question()));
-  find("files").append(make("button", { type: "button", onclick: ask }, title));
+  find("took").before(make("button", { type: "button", onclick: ask }, title));
 }
 find("colours").append(...CHOICES.map((choice) => make("option", {}, choice)));
 find("preset").addEventListener("change", ({ target }) => trying(async () => open(await getJSON(`api/simulator/presets/${target.value}`))));

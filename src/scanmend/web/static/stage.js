@@ -28,6 +28,7 @@ export class Stage extends EventTarget {
   /** By name, as they came. @type {Map<string, import("./scan.js").Scan>} */
   scans = new Map();
 
+  #plane = null;
   #levelled = new Map();
   #spectra = new Map();
   #pictures = new Map();
@@ -62,6 +63,7 @@ export class Stage extends EventTarget {
     this.scans = scans;
     const size = sizeOf(scans.get("measured"));
     this.#views.surface.bound(0, 0, ...size);
+    this.#plane = null;
     this.#levelled.clear();
     this.#spectra.clear();
     this.#pictures.clear();
@@ -146,8 +148,8 @@ export class Stage extends EventTarget {
     const scan = this.scans.get(name);
     if (name === "spread" || this.level === "none") return scan;
     // One plane for all, the one of what was mended: where nothing was done, heights agree.
-    const plane = fitPlane(this.scans.get("restored") ?? this.scans.get("measured"));
-    const flat = withValues(scan, subtractPlane(scan, plane));
+    this.#plane ??= fitPlane(this.scans.get("restored") ?? this.scans.get("measured"));
+    const flat = withValues(scan, subtractPlane(scan, this.#plane));
     return this.level === "lines" ? withValues(flat, subtractLines(flat)) : flat;
   }
 

@@ -12,7 +12,7 @@ const KEYS = [
 ];
 
 const find = (id) => document.getElementById(id);
-let answered = null; // what was told of the raters when the results were last asked for
+let shown = null; // the study, and what its raters had said, whose results are shown
 let making = null;
 
 const base = () => `api/studies/${find("study").value}`;
@@ -31,7 +31,6 @@ async function list(chosen) {
   const how = told.can_make ? "make one at the left" : "make one with `scanmend study make`, and open it with `scanmend serve --study FILE`";
   find("summary").textContent = told.studies.length ? "" : `No study is open: ${how}.`;
   if (!told.studies.length && told.can_make) find("maker").open = true;
-  answered = null;
   if (told.studies.length) await look();
 }
 
@@ -41,6 +40,8 @@ async function look() {
   const told = await getJSON(base());
   if (value !== find("study").value) return; // another one is wanted by now
   const { about, methods, items, raters } = told;
+  const state = JSON.stringify([value, raters.map(({ done, changed }) => [done, changed])]);
+  if (state === shown) return; // what is made anew loses the focus
   find("join").value = address("join", told.join);
   find("local").hidden = !/^(localhost|127\.|\[::1\])/.test(location.hostname);
   const facts = { scans: items.length, methods: methods.join(", "), seed: about.seed, colours: about.colours, level: about.levelling, made: when(about.made) };
@@ -55,10 +56,8 @@ async function look() {
     : "Nobody has opened the link yet.";
   find("raters").hidden = !raters.length;
   find("raters").tBodies[0].replaceChildren(...raters.map((rater) => row(rater, items.length)));
-  const state = JSON.stringify(raters.map(({ done, changed }) => [done, changed]));
-  if (state === answered) return;
-  answered = state;
-  await results(annotations);
+  await results(value, annotations);
+  shown = state;
 }
 
 function row({ number: id, name, token, done, changed }, items) {
@@ -70,10 +69,11 @@ function row({ number: id, name, token, done, changed }, items) {
 
 const when = (iso) => new Date(iso).toLocaleString([], { dateStyle: "short", timeStyle: "medium", hour12: false });
 
-async function results(annotations) {
+async function results(study, annotations) {
   find("results").hidden = !annotations;
   if (!annotations) return;
   const found = await getJSON(`${base()}/results`);
+  if (study !== find("study").value) return; // these are the other one's
   for (const [id, file] of [["resultsCsv", "results.csv"], ["answersCsv", "answers.csv"], ["resultsJson", "results.json"]]) find(id).href = `${base()}/${file}`;
   const measures = [["rating", 1, 2], ["rank", 1, 2], ["first", 100, 1], ["last", 100, 1]];
   find("table").tBodies[0].replaceChildren(
@@ -179,11 +179,11 @@ async function copy() {
 function next(by) {
   const select = find("study");
   select.selectedIndex = Math.min(Math.max(select.selectedIndex + by, 0), select.options.length - 1);
-  guarded(() => ((answered = null), look()))();
+  guarded(look)();
 }
 
 find("colours").append(...CHOICES.map((name) => make("option", {}, name)));
-find("study").addEventListener("change", guarded(() => ((answered = null), look())));
+find("study").addEventListener("change", guarded(look));
 find("copy").addEventListener("click", guarded(copy));
 find("invite").addEventListener(
   "submit",
@@ -201,13 +201,19 @@ await guarded(async () => {
   if (!find("maker").hidden) await offer();
 })();
 (async function watch() {
+  let lost = false; // what is complained of is this, not what was last asked for
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     if (document.hidden) continue;
-    await guarded(async () => {
+    try {
       await followMaking();
       if (find("study").value) await look();
-    })();
+      if (lost) complain(null);
+      lost = false;
+    } catch (error) {
+      complain(error.message);
+      lost = true;
+    }
   }
 })();
 document.documentElement.dataset.ready = "";
