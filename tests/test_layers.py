@@ -17,6 +17,7 @@ LAYERS = [
         "level",
         "normalise",
         "resample",
+        "counts",
         "figures",
         "charts",
         "curves",

@@ -438,9 +438,7 @@ def test_any_crystal_that_ase_reads(tmp_path):
     assert sorted(set(theirs.atoms.elements)) == ["Mo", "S"]
 
     build.bulk("Cu", "fcc", a=3.6).write(tmp_path / "cell.xyz")  # its cell leans
-    with pytest.raises(
-        SimulationError, match=r"cell.xyz: the beam goes along z, and so must"
-    ):
+    with pytest.raises(SimulationError, match=r"cell.xyz: the beam goes along z, and so must"):
         load(tmp_path / "scan.toml").specimen.lattice  # noqa: B018
     (tmp_path / "cell.xyz").write_text("nothing")
     with pytest.raises(SimulationError, match=r"ASE cannot read the atoms of cell.xyz"):

@@ -146,8 +146,8 @@ class Microscope:
             beam.voltage_kV, beam.semiangle_mrad, detector.inner_mrad, detector.outer_mrad
         )
         probe = Probe(optics, beam.defocus_nm, beam.cs_um, beam.source_nm)
-        middles = _middles(frame)
-        astray = _astray(frame, drawn.motion, plan.stream("way", seed, number))
+        middles = points(frame)
+        astray = strays(frame, drawn.motion, plan.stream("way", seed, number))
         way = middles[0] + astray[0], middles[1] + astray[1]
         box = _box(frame)
 
@@ -169,7 +169,7 @@ class Microscope:
         inside = _inside(crystal, frame)
         return Micrograph(
             *(plan.name, seed, number, frame.pixel_nm),
-            counts=_counted(electrons * measured, detector, keeps, rng),
+            counts=counted(electrons * measured, detector, keeps, rng),
             truth_counts=(ideal + detector.offset_counts).astype(np.float32),
             atoms=inside,
             atoms_px=_pixels(inside.positions_nm[:, :2], astray, frame),
@@ -192,14 +192,14 @@ def simulate(
     return (microscope.scan(seed, number) for number in range(count))
 
 
-def _middles(frame: Frame) -> tuple[Array, Array]:
+def points(frame: Frame) -> tuple[Array, Array]:
     """x and y of the pixels' middles from that of the frame, nm; shapes (rows, columns)."""
     middle = (frame.rows - 1) / 2, (frame.columns - 1) / 2
     y, x = np.indices((frame.rows, frame.columns), np.float64)
     return (x - middle[1]) * frame.pixel_nm, (y - middle[0]) * frame.pixel_nm
 
 
-def _astray(frame: Frame, motion: Motion, rng: np.random.Generator) -> tuple[Array, Array]:
+def strays(frame: Frame, motion: Motion, rng: np.random.Generator) -> tuple[Array, Array]:
     """By how much the beam misses each pixel along x and y, nm; shapes (rows, columns).
 
     Raises:
@@ -242,7 +242,7 @@ def _room_nm(frame: Frame) -> tuple[float, float]:
     return STRAY * width + STRAY_NM, STRAY * height + STRAY_NM
 
 
-def _counted(
+def counted(
     electrons: Array, detector: Detector, keeps: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """What is read where so many electrons are expected; shape (rows, columns).
