@@ -88,6 +88,7 @@ class Counted(Swiftly):
             "axes": ["rows", "columns"],
             "surface": "simulated HAADF of " + ", ".join(c.name for c in CRYSTALS.values()),
             "pixel_nm": list(self.mix.pixel_nm),
+            "coarsest_nm": self.mix.coarsest_nm,
             "dose_per_A2": list(self.mix.dose_per_A2),
         }
 
