@@ -41,6 +41,12 @@ from .train import train
 from .watch import watch
 
 _FACTS = {
+    "voltage_kV": "{:g} kV",
+    "detector": "detector {}",
+    "dwell_us": "{:.4g} µs a pixel",
+    "beam_current_pA": "beam {:.4g} pA",
+    "dose_per_A2": "dose {:.4g} electrons/Å²",
+    "magnification": "magnification {:g}",
     "bias_V": "bias {:.4g} V",
     "setpoint_nA": "setpoint {:.4g} nA",
     "angle_deg": "angle {:g}°",
@@ -60,9 +66,9 @@ def commands() -> None:
 @files_argument
 @json_option
 def info(files: Sequence[str], as_json: bool) -> None:
-    """What files hold: channels, directions, size, bias, setpoint."""
+    """What files hold: channels, frames, size, bias or voltage, dose, and what is odd about it."""
 
-    def task(path: Path, progress: Progress) -> Result:
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
         file = scanmend.open(path)
         result: Result = {
             "input": str(path),
@@ -76,13 +82,19 @@ def info(files: Sequence[str], as_json: bool) -> None:
                     "rows": c.rows,
                     "columns": c.columns,
                     "size_nm": c.size_nm,
-                    "pixel_nm": c.size_nm and (c.size_nm[0] / c.rows, c.size_nm[1] / c.columns),
+                    "pixel_nm": c.pixel_nm,
+                    "frames": c.frames,
+                    "warnings": _warnings(path, c),
                 }
                 for c in file.channels
             ],
         }
-        taken = file.channels[0].acquisition
-        return result | {name: getattr(taken, name) for name in _FACTS}
+        first = file.channels[0]
+        result |= {name: getattr(first.acquisition, name) for name in _FACTS}
+        dose = first.acquisition.dose_at(first.pixel_nm)
+        follows = dose is not None and first.acquisition.dose_per_A2 is None
+        why = "beam current x dwell time / area of a pixel" if follows else None
+        return result | {"dose_per_A2": dose, "dose_follows_from": why}
 
     each(expand(files), task, _info, as_json)
 
@@ -99,14 +111,14 @@ def restore(
     """Restores scans; writes STEM_restored.nc."""
     sources = expand(files)
 
-    def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, reading.ending("restored"), sources)
-        scan = reading.scan(path)
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        targets = writing.targets(path, reading.ending("restored", frame), sources)
+        scan = reading.scan(path, frame)
         start = time.perf_counter()
         result = scanmend.restore(scan, progress=progress, **vars(running))
         return _written(path, result, targets, writing, time.perf_counter() - start)
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
 @commands.command()
@@ -141,15 +153,15 @@ def upscale(
     """Puts 2 or 4 lines where one was scanned; writes STEM_x2.nc or STEM_x4.nc."""
     sources = expand(files)
 
-    def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, reading.ending(f"x{factor}"), sources)
-        scan = reading.scan(path)
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        targets = writing.targets(path, reading.ending(f"x{factor}", frame), sources)
+        scan = reading.scan(path, frame)
         start = time.perf_counter()
         how = {"mend": mend, "keep_measured": keep_measured, **vars(running)}
         result = scanmend.upscale(scan, int(factor), progress=progress, **how)
         return _written(path, result, targets, writing, time.perf_counter() - start)
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
 @commands.command()
@@ -183,15 +195,15 @@ def degrade(
     is_file = recipe.endswith(".toml")
     steps = recipes.load_file(recipe) if is_file else recipes.preset(recipe)
 
-    def task(path: Path, progress: Progress) -> Result:
-        target, figure = writing.targets(path, reading.ending("degraded"), sources)
-        scan = steps(reading.scan(path), np.random.default_rng(seed))
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        target, figure = writing.targets(path, reading.ending("degraded", frame), sources)
+        scan = steps(reading.scan(path, frame), np.random.default_rng(seed))
         scanmend.write(scan, target, overwrite=writing.overwrite)
         if figure:
             writing.figure(scanmend.plot(scan), figure)
         return _described(path, scan, target, figure) | {"recipe": recipe, "seed": seed}
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
 for command in (simulate, pairs, data, train, evaluate, watch, study, serve, bench):
@@ -272,6 +284,13 @@ def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: b
     click.echo(f"wrote {target} and {figure}")
 
 
+def _warnings(path: Path, channel: scanmend.io.Channel) -> tuple[str, ...]:
+    """Of counts, which detectors and converters bound; heights are not loaded for this."""
+    if channel.quantity is not scanmend.Quantity.COUNTS:
+        return ()
+    return scanmend.io.remarks_on(path, channel.name)
+
+
 def _info(result: Result) -> str:
     rows = []
     for c in result["channels"]:
@@ -280,6 +299,7 @@ def _info(result: Result) -> str:
         size = f"{width:.4g} × {height:.4g} nm" if width else "size unknown"
         pitch = f"{width / c['columns']:.3g} nm/pixel" if width else ""
         pixels = f"{c['columns']} × {c['rows']} pixels"
+        pixels += f", {c['frames']} frames" if c["frames"] else ""
         rows.append((c["name"], kind, pixels, size, pitch, ", ".join(c["directions"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"{result['input']}: {result['format']}"]
@@ -289,6 +309,9 @@ def _info(result: Result) -> str:
     known = [text.format(result[k]) for k, text in _FACTS.items() if result.get(k) is not None]
     if known:
         lines.append("  " + " · ".join(known))
+    if result["dose_follows_from"]:
+        lines.append(f"  dose from {result['dose_follows_from']}")
+    lines += [f"  {c['name']}: {one}" for c in result["channels"] for one in c["warnings"]]
     return "\n".join(lines)
 
 
@@ -308,7 +331,12 @@ def _written(
     name = click.format_filename(source.name)
     seen, own = result.provenance["model_pixel_nm"][1], result.mean.pixel_nm[1]
     note = "" if abs(seen / own - 1) < 0.02 else f", its {own:.3g} nm/pixel shown as {seen:.3g}"
+    frame = result.measured.acquisition.frame
+    name += f", frame {frame}" if frame else ""
     click.echo(f"{name}: {columns} × {rows} pixels in {seconds:.2f} s{note}", err=True)
+    for step in result.measured.history:
+        if step.startswith(scanmend.io.WARNING):
+            click.echo(f"{name}: {step}", err=True)
     described = _described(source, result.mean, target, figure)
     return described | {"seconds": round(seconds, 3)} | result.provenance
 

@@ -38,29 +38,41 @@ class Reading:
 
     channel: str | None
     direction: str | None
+    frame: int | None
     size_nm: tuple[float, ...] | None
     unit: str | None
 
-    def scan(self, path: Path) -> scanmend.Scan:
+    def frames(self, path: Path) -> Sequence[int | None]:
+        """Which frames to read: the one asked for, else each of a series, else the only one."""
+        if self.frame is not None:
+            return (self.frame,)
+        there = self._shown(path).frames
+        return range(1, there + 1) if there else (None,)
+
+    def scan(self, path: Path, frame: int | None = None) -> scanmend.Scan:
         """Reads it."""
         size = None
         if self.size_nm:
             width = self.size_nm[0]
             height = self.size_nm[1] if len(self.size_nm) == 2 else self._square(path, width)
             size = height, width
-        return scanmend.read(path, self.channel, self.direction, size_nm=size, unit=self.unit)
+        how = {"frame": frame or self.frame, "size_nm": size, "unit": self.unit}
+        return scanmend.read(path, self.channel, self.direction, **how)
 
-    def ending(self, verb: str) -> str:
+    def ending(self, verb: str, frame: int | None = None) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
         from ..io.write import ending  # late: `--help` needs no NumPy
 
-        return ending(self.channel, self.direction, verb)
+        return ending(self.channel, self.direction, verb, frame)
 
     def _square(self, path: Path, width: float) -> float:
         """The height that makes pixels square."""
-        channels = scanmend.open(path).channels
-        shown = next((c for c in channels if c.name == self.channel), channels[0])
+        shown = self._shown(path)
         return width * shown.rows / shown.columns
+
+    def _shown(self, path: Path) -> scanmend.io.Channel:
+        channels = scanmend.open(path).channels
+        return next((c for c in channels if c.name == self.channel), channels[0])
 
 
 @dataclass(frozen=True)
@@ -175,6 +187,12 @@ reading_options = _bundle(
         "--direction",
         type=click.Choice(["forward", "backward"]),
         help="By default forward, or the only one there is.",
+    ),
+    click.option(
+        "--frame",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Of a series, from 1; by default all of them, one by one.",
     ),
     click.option(
         "--size-nm",
