@@ -19,6 +19,7 @@ import scanmend
 from ..errors import ScanmendError
 from .batch import Progress, Result, each, expand, why
 from .bench import bench
+from .calibrate import calibrate
 from .evaluate import evaluate
 from .options import (
     Reading,
@@ -206,7 +207,7 @@ def degrade(
     each(sources, task, _outputs, as_json, reading.frames)
 
 
-for command in (simulate, pairs, data, train, evaluate, watch, study, serve, bench):
+for command in (calibrate, simulate, pairs, data, train, evaluate, watch, study, serve, bench):
     commands.add_command(command)
 
 

@@ -23,9 +23,11 @@ def size_nm(path: Path, frame: Frame, given: tuple[float, float] | None) -> tupl
     """
     size = given or frame.size_nm
     if size is None:
+        lattice = ", or name the crystal that it shows (--lattice mos2)"
         raise ScaleMissing(
             f"{path.name} does not say how large the scan is{frame.unscaled}: give its size in nm "
             "(size_nm=(HEIGHT, WIDTH), --size-nm WIDTH,HEIGHT)"
+            f"{lattice if frame.unit == 'counts' else ''}"
         )
     if not all(math.isfinite(length) and length > 0 for length in size):
         whose = "the size given for" if given else "the header of"

@@ -90,7 +90,17 @@ class Micrograph:
 
     def _scan(self, values: NDArray[np.float32], channel: str | None, way: str | None) -> Scan:
         step = f"{self.experiment}, seed {self.seed}, scan {self.number}"
-        taken = Acquisition(channel, way, source=step, instrument=INSTRUMENT)
+        frame, beam = self.parameters["frame"], self.parameters["beam"]
+        taken = Acquisition(
+            channel,
+            way,
+            source=step,
+            instrument=INSTRUMENT,
+            voltage_kV=beam["voltage_kV"],
+            dwell_us=frame["dwell_us"],
+            dose_per_A2=beam["dose_per_A2"],
+            detector="HAADF",
+        )
         pitch = self.pixel_nm, self.pixel_nm
         return Scan(values, pitch, Quantity.COUNTS, taken, (f"simulate {step}",))
 
