@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..scan import Acquisition
+from .units import volts
 
 _NUMBERS: dict[str, dict[str, float]] = {
     "voltage_kV": {
@@ -80,7 +81,9 @@ def taken(*headers: Mapping[str, Any] | None) -> Acquisition:
         )
         for name, tags in _NUMBERS.items()
     }
-    words = {
+    if numbers["voltage_kV"] is None and (kept := volts(str(said.get("microscope.voltage", "")))):
+        numbers["voltage_kV"] = kept / 1e3  # Berkeley's EMD, where the unit is said
+    words: dict[str, Any] = {
         name: next((str(said[tag]).strip() for tag in tags if _is_word(said.get(tag))), None)
         for name, tags in _WORDS.items()
     }

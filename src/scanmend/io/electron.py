@@ -7,6 +7,7 @@ no pixels. What a pixel counts, such files do not say in one way: counts are ass
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
@@ -51,7 +52,7 @@ def frames(path: Path) -> Sequence[Frame]:
     found: list[Frame] = []
     larger: list[tuple[int, ...]] = []
     for place, image in enumerate(_images(path)):
-        axes = image["axes"]  # in the order of the array
+        axes = [image["axes"][n] for n in _order(path, image["axes"])]
         shape = tuple(int(axis["size"]) for axis in axes)
         if len(axes) < 2 or (len(axes) == 3 and _is_spectrum_image(axes)):
             continue
@@ -63,7 +64,7 @@ def frames(path: Path) -> Sequence[Frame]:
             channel=image["metadata"].get("General", {}).get("title") or "image",
             direction=None,
             unit="counts",
-            shape=shape[-2:],
+            shape=(shape[-2], shape[-1]),
             size_nm=(height, width) if height and width else None,
             load=partial(_load, path, place, None),
             acquisition=taken(image.get("original_metadata"), image["metadata"]),
@@ -80,13 +81,33 @@ def frames(path: Path) -> Sequence[Frame]:
                 for n in range(shape[0])
             )
     if not found and larger:
-        *scanned, rows, columns = larger[0]
         raise UnsupportedFeature(
-            f"{path.name} is a 4-D data set, at {' x '.join(map(str, scanned))} places a pattern "
-            f"of {rows} x {columns} pixels: make an image of it first, with a virtual detector "
-            "(in py4DSTEM, LiberTEM or HyperSpy), and pass that"
+            f"{path.name} is a data set of {len(larger[0])} axes ({' x '.join(map(str, larger[0]))}"
+            "), as of 4-D STEM, and no image: make one of it first, with a virtual detector (in "
+            "py4DSTEM, LiberTEM or HyperSpy)"
         )
     return found
+
+
+def _order(path: Path, axes: Sequence[dict[str, Any]]) -> list[int]:
+    """The array's axes as frames, rows, columns.
+
+    So they are, but in Berkeley's EMD: of its axes, in any order, the library makes their reverse.
+    There a name tells, or the unit of what is no length.
+    """
+    order = list(range(len(axes)))
+    if path.suffix.lower() != ".emd":
+        return order
+    names = [str(axis.get("name", "")).lower() for axis in axes]
+    lengths = [n for n in order if _length_nm(axes[n])]
+    if names.count("x") == names.count("y") == 1:
+        image = [names.index("y"), names.index("x")]
+    elif len(axes) == 3 and len(lengths) == 2:
+        # A series that the library has at the end was the first axis of three.
+        image = lengths if lengths[1] == 2 else lengths[::-1]
+    else:
+        image = order[-2:]
+    return [n for n in order if n not in image] + image
 
 
 def _is_spectrum_image(axes: Sequence[dict[str, Any]]) -> bool:
@@ -101,13 +122,14 @@ def _length_nm(axis: dict[str, Any]) -> float | None:
 
 def _unscaled(axes: Sequence[dict[str, Any]]) -> str:
     units = [str(axis.get("units") or "no unit") for axis in axes]
-    if any("1/" in unit or "^-1" in unit or "⁻¹" in unit for unit in units):
+    if any(re.search(r"1\s*/|\^-1|⁻¹", unit) for unit in units):
         return f" (its axes are in {units[0]}: a diffraction pattern or Fourier transform?)"
     return "" if units == ["no unit"] * 2 else f" (its axes are in {units[0]} and {units[1]})"
 
 
 def _load(path: Path, place: int, number: int | None) -> NDArray[Any]:
-    stored = _images(path)[place]["data"]
+    image = _images(path)[place]
+    stored = image["data"].transpose(_order(path, image["axes"]))
     values = np.asarray(stored if number is None else stored[number])
     return values[::-1] if _READERS[path.suffix.lower()][0] == "tia" else values
 

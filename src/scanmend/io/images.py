@@ -34,6 +34,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_RATIO = 200
 _DM_UNITS, _DM_SCALES = (65004, 65003), (65010, 65009)  # vertical, horizontal
 
+_FEI_PITCHES = "PixelHeight", "PixelWidth"
+
 
 def recognises(head: bytes, path: Path) -> bool:
     """Whether a file that begins with `head` is a TIFF or a PNG."""
@@ -132,9 +134,8 @@ def _size_nm(
             length_nm(float(tags[scale].value), str(tags[unit].value).strip("\0"))
             for scale, unit in zip(_DM_SCALES, _DM_UNITS, strict=True)
         ]
-    elif "PixelHeight" in (tiff.fei_metadata or {}).get("Scan", {}):  # FEI, in metres
-        scan = tiff.fei_metadata["Scan"]
-        pitches = [1e9 * float(scan[name]) for name in ("PixelHeight", "PixelWidth")]
+    elif (scan := (tiff.fei_metadata or {}).get("Scan", {})).keys() >= {*_FEI_PITCHES}:
+        pitches = [length_nm(float(scan[name]), "m") for name in _FEI_PITCHES]
     else:
         return None
     if pitches[0] is None or pitches[1] is None:

@@ -12,6 +12,7 @@ Frequencies are (x, y), along columns and rows, in cycles a pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from scipy.ndimage import maximum_filter, uniform_filter
 Array = NDArray[np.float64]
 
 _AROUND = 25  # bins across which the noise is alike
+_LEAK = 1e-7  # of the power of a peak, ten bins beside it
 _STREAK = 65  # bins along an axis, where a scan's lines and mains hum leave streaks
 _EULER = 0.5772  # -<ln P>, of noise with a mean power of 1
+_EDGES: Any = ("wrap", "mirror")  # of half a Fourier transform: along y, along x
 _STEP, _ROUNDS = 0.4, 5  # bins, of the search for a maximum
 
 
@@ -53,13 +56,15 @@ class Spectrum:
         known = np.isfinite(values)
         level = values[known].mean(dtype=np.float64) if known.any() else 0.0
         flat = np.where(known, values - level, 0.0)
+        image = flat * windows[0][:, None] * windows[1]
         # Single precision: a thousandth of a bin needs no more, and is there in half the time.
-        self._image = (flat * windows[0][:, None] * windows[1]).astype(np.float32)
+        self._image = image.astype(np.float32)
         self._from_middle = [np.arange(n) - (n - 1) / 2 for n in (rows, columns)]
         self._bin = np.array((1 / columns, 1 / rows))
         self._sigma = np.array([_sigma_per_px(w) for w in windows[::-1]])
-        power = np.abs(np.fft.rfft2(self._image)) ** 2
-        self._noise = _noise(power)
+        power = np.abs(np.fft.rfft2(image)) ** 2
+        # At least what the window itself leaves beside the strongest peak.
+        self._noise = np.maximum(_noise(power), _LEAK * power.max() + 1e-300)
         self._over = power / self._noise
         self._highest = maximum_filter(self._over, 3, mode="wrap")
 
@@ -79,7 +84,7 @@ class Spectrum:
         rows, columns = np.nonzero(found & (over > least_over_noise))
         order = np.argsort(over[rows, columns])[::-1][:most]
         start = np.stack([columns[order] * self._bin[0], np.fft.fftfreq(len(over))[rows[order]]], 1)
-        return self.near(start)
+        return self.near(start.astype(np.float64))
 
     def over_noise(self, per_px: Array) -> Array:
         """The most within a bin of frequencies (x, y), shape (peaks, 2); shape (peaks,)."""
@@ -119,11 +124,12 @@ class Spectrum:
 
 def _noise(power: Array) -> Array:
     """Power of what surrounds each bin, but for peaks: from the mean of the logarithm."""
-    log = np.log(power + power.max() * 1e-30 + 1e-300)
-    noise = uniform_filter(log, _AROUND, mode=("wrap", "mirror"))
-    for axis, size in ((0, (_STREAK, 1)), (1, (1, _STREAK))):
+    log = np.log(power + 1e-300)
+    noise = uniform_filter(log, _AROUND, mode=_EDGES)
+    streaks: Any = ((0, (_STREAK, 1)), (1, (1, _STREAK)))
+    for axis, size in streaks:
         near = [slice(None), slice(0, 3)] if axis == 0 else [np.r_[-2:3], slice(None)]
-        streak = uniform_filter(log, size, mode=("wrap", "mirror"))
+        streak = uniform_filter(log, size, mode=_EDGES)
         noise[tuple(near)] = np.maximum(noise, streak)[tuple(near)]
     return np.exp(noise + _EULER)
 
