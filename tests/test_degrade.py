@@ -16,6 +16,7 @@ from scanmend.degrade.fewer_lines import FewerLines
 from scanmend.degrade.line_noise import LineNoise
 from scanmend.degrade.line_offset import LineOffset
 from scanmend.degrade.line_shift import LineShift
+from scanmend.degrade.electron_dose import ElectronDose
 from scanmend.degrade.low_dose import LowDose
 from scanmend.degrade.multi_tip import MultiTip
 from scanmend.degrade.percentile_clip import PercentileClip
@@ -43,6 +44,8 @@ ZERO = {
     "FewerLines": FewerLines(keep_every=1),
     "PointSpread": PointSpread(sigma_px=(0, 0)),
     "LowDose": LowDose(factor=1, electrons=(0, 0), readout_of_range=(0, 0)),
+    # So many electrons that their noise is less than the last bits.
+    "ElectronDose": ElectronDose(dose_per_A2=(1e15, 1e15), readout_electrons=(0, 0)),
     "PercentileClip": PercentileClip(beyond_percent=(0, 0)),
 }
 

@@ -121,8 +121,8 @@ def upscale(
     default="realistic",
     show_default=True,
     metavar="NAME|FILE.toml",
-    help="What happens to the scan: paper, realistic, microscope, sbsr-paper, sbsr-code, or a file "
-    "of yours.",
+    help="What happens to the scan: paper, realistic, microscope, sbsr-paper, sbsr-code, "
+    "stem-realistic, or a file of yours.",
 )
 @seed_option
 @reading_options
