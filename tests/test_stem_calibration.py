@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from scanmend.scan import Quantity, Scan
 from scanmend.stem.calibration import calibrate, crystal_named
 from scanmend.stem.crystals import CRYSTALS, GRAPHENE, MOS2, SRTIO3
 from scanmend.stem.experiment import Experiment
-from scanmend.stem.microscope import Microscope
+from scanmend.stem.microscope import Microscope, simulate
 
 
 def waves(crystal, shape, pixel_nm, shear_deg=0.0, turn_deg=13.0):
@@ -72,8 +73,25 @@ def test_simulated_counts_give_the_pitch_under_a_wrong_header(dose_per_A2, perce
 def test_lines_that_were_not_measured_do_no_harm():
     image = waves(SRTIO3, (256, 256), (0.02, 0.02))
     image[60:80] = np.nan
-    found = calibrate(image, SRTIO3)
+    found = calibrate(image, SRTIO3, (0.021, 0.021))
     assert found.pixel_nm == pytest.approx((0.02, 0.02), rel=1e-3)
+
+
+def test_noise_and_what_scans_have_besides_are_no_lattice(rng):
+    counts = rng.poisson(5, (200, 200)).astype(float)
+    hum = np.sin(np.arange(40_000).reshape(200, 200) / 7.3)
+    for image in (counts, counts + rng.normal(0, 3, (200, 1)), counts + hum):
+        for crystal, header in product((MOS2, SRTIO3), ((0.02, 0.02), None)):
+            with pytest.raises(ScanError, match="no lattice of .* is seen"):
+                calibrate(image, crystal, header)
+
+
+def test_a_faint_reflection_tells_a_cell_from_one_turned_by_45_degrees(rng):
+    # Of SrTiO3 (10) is faint, and without it (11) looks like (10) of a smaller cell.
+    made = next(simulate("srtio3-haadf", 1, seed=9))
+    for header in (None, (made.pixel_nm * 1.05,) * 2):
+        found = calibrate(made.counts, SRTIO3, header)
+        assert found.pixel_nm == pytest.approx((made.pixel_nm,) * 2, rel=0.005)
 
 
 def test_another_crystal_is_not_taken_for_it(rng):

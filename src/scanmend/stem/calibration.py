@@ -37,7 +37,8 @@ Array = NDArray[np.float64]
 MOST_OFF = 0.15
 """By how much a header's pitch may be wrong: less than what tells MoS2 from graphene."""
 _FEWEST = 3  # reflections that make a lattice
-_CLEAR, _STRONGEST = 25.0, 24  # power over the noise of the peaks that begin it, and their number
+_CLEAR, _FAINT = 25.0, 12.0  # power over the noise: of one peak at least, and of the others
+_STRONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +97,12 @@ def calibrate(
         ScanError: No such lattice is seen.
     """
     spectrum = Spectrum(values)
-    peaks = spectrum.strongest(_STRONGEST, _CLEAR)
+    peaks = spectrum.strongest(_STRONGEST, _FAINT)
     basis = reciprocal(crystal)
     unit = np.array(header_nm[::-1]) if header_nm else np.ones(2)  # (x, y)
     found = sorted(guesses(peaks, basis, spectrum, unit), key=lambda guess: -guess[0])
     near = [guess for guess in found if header_nm is None or _off(guess[1], unit) < MOST_OFF]
-    if not near:
+    if not near or peaks.over_noise.max() < _CLEAR:
         raise ScanError(_unseen(crystal, peaks, found, header_nm))
     indices, shown = indexed(spectrum, basis, near[0][1])
     if len(indices) < _FEWEST:
@@ -146,7 +147,7 @@ def _sigmas(values: NDArray[np.floating], basis: Array, scale: Array, noise: Arr
             there, covariances = least_squares(indices @ basis, peaks)
             found.append(_angles(there))
             theirs.append(_variances(there, covariances))
-    if len(found) < 3:
+    if len(found) < 2:
         return np.sqrt(own)
     beyond = np.var(found, axis=0, ddof=1) - np.mean(theirs, axis=0)
     return np.sqrt(own + np.maximum(beyond, 0) / len(found))
@@ -178,7 +179,7 @@ def _unseen(
     header_nm: tuple[float, float] | None,
 ) -> str:
     """Why no lattice was found: what was seen, and what had been expected."""
-    if not len(peaks.per_px):
+    if peaks.over_noise.max(initial=0.0) < _CLEAR:
         return (
             f"no lattice of {crystal.name} is seen: no period of the image stands out of its "
             "noise; use a larger part of the scan, or a frame of more dose"
@@ -198,8 +199,8 @@ def _unseen(
         ask = f"is it {' or '.join(alike)}?" if alike else "is it another crystal?"
         return (
             f"a lattice is seen that {crystal.name} would have at {factor:.3g} times the header's "
-            f"pitch of {_pitch(header_nm)} nm, and headers are trusted to {MOST_OFF:.0%}: {ask} "
-            "If the header is wrong, give --size-nm"
+            f"pitch of {_pitch(header_nm)} nm, and headers are taken to be off by {MOST_OFF:.0%} "
+            f"or less: {ask} If the header is wrong, give --size-nm"
         )
     periods = 1 / np.hypot(*(peaks.per_px / unit).T)
     unit_name = "nm by the header" if header_nm else "pixels"
