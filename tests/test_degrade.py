@@ -10,13 +10,13 @@ import pytest
 from scanmend.degrade.acquisition_noise import AcquisitionNoise
 from scanmend.degrade.blunt_tip import BluntTip
 from scanmend.degrade.drift import ThermalDrift
+from scanmend.degrade.electron_dose import ElectronDose
 from scanmend.degrade.feedback_lag import FeedbackLag
 from scanmend.degrade.feedback_loop import FeedbackLoop
 from scanmend.degrade.fewer_lines import FewerLines
 from scanmend.degrade.line_noise import LineNoise
 from scanmend.degrade.line_offset import LineOffset
 from scanmend.degrade.line_shift import LineShift
-from scanmend.degrade.electron_dose import ElectronDose
 from scanmend.degrade.low_dose import LowDose
 from scanmend.degrade.multi_tip import MultiTip
 from scanmend.degrade.percentile_clip import PercentileClip
