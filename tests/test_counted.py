@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 import scanmend  # noqa: E402
 from scanmend import counts, models  # noqa: E402
 from scanmend.errors import ModelError, RecipeError, ScanError  # noqa: E402
+from scanmend.objective.posterior_flow import mean_loss  # noqa: E402
 from scanmend.pairs import counted as pairs  # noqa: E402
 from scanmend.pairs.counted import Doses, sample  # noqa: E402
 from scanmend.scan import Quantity, Scan  # noqa: E402
@@ -270,3 +271,22 @@ def test_what_cannot_be_is_refused(scan, identity, lattice):
     ):
         with pytest.raises(kind, match=words):
             call()
+
+
+def test_what_minds_counts_seeks_their_mean():
+    """One scan of ten has 3 electrons, the others none: to be expected are 0.3, not the median."""
+
+    class Always(torch.nn.Module):
+        def __init__(self, value: float) -> None:
+            super().__init__()
+            self.value = value
+
+        def forward(self, image, t, told=None):
+            return torch.cat([torch.full_like(image[:, :1], self.value), 0 * image[:, :1]], 1)
+
+    target = torch.zeros(10, 1, 8, 8)
+    target[0] = 3
+    known, mask = torch.zeros(10, 2, 8, 8), torch.ones(10, 1, 8, 8)
+    tried = torch.linspace(0, 1, 41).tolist()
+    costs = [mean_loss(Always(v), known, mask, target, free=False)[0].mean() for v in tried]
+    assert tried[int(np.argmin(costs))] == pytest.approx(0.3, abs=0.03)
