@@ -88,7 +88,7 @@ def test_neither_gain_nor_offset_of_a_detector_matters(scan, made_up):
     np.testing.assert_allclose(first[0], second[0], atol=2e-3)
     np.testing.assert_allclose(first[1], second[1], atol=1e-3)
     one, two = (scanmend.upscale(s, 2, made_up) for s in (scan, other))
-    span = np.ptp(one.mean.values)
+    span = float(np.ptp(one.mean.values))
     np.testing.assert_allclose(250 * one.mean.values + 3000, two.mean.values, atol=2.5 * span)
     np.testing.assert_allclose(250 * one.spread.values, two.spread.values, rtol=0.02)
 
