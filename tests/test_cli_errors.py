@@ -71,7 +71,8 @@ FILES = {
     "infinite": ("bad.gsf", gsf(infinite), "infinite pixels: mark what was not measured"),
     "constant": ("bad.gsf", gsf(0 * heights()), "nothing to restore"),
     "one line": ("bad.gsf", gsf(heights(1)), "1x64 pixels is too small: 8 at least"),
-    "volume": ("bad.npy", npy((3, 8, 9)), r"3"),
+    "volume": ("bad.npy", npy((2, 3, 8, 9)), r"an array of 4 axes \(2 x 3 x 8 x 9\)"),
+    "series": ("bad.npy", npy((3, 8, 9)), "does not say how large the scan is"),
     "no scale": ("bad.npy", npy((48, 64)), "does not say how large the scan is"),
     "no height": ("bad.gsf", gsf(heights(), ZUnits="V"), "'V', which is no height, current or co"),
     "counts": ("bad.gsf", gsf(heights(), ZUnits=""), "bad.gsf"),
@@ -242,7 +243,7 @@ WSE2 = SILICON.replace("si001h", "wse2") + 'electrons = "single-orbital"\n'
         ),
     ],
 )
-@pytest.mark.parametrize("kind", ["sxm", "shards"])
+@pytest.mark.parametrize("kind", ["files", "shards"])
 def test_an_experiment_that_cannot_be_is_one_line(run, text, message, kind):
     Path("mine.toml").write_text(text)
     status, out, err = run("simulate", "mine.toml", "-o", "there", "--format", kind)
@@ -280,7 +281,7 @@ def test_a_loop_that_diverges_is_marked_and_told(run):
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"), [("sxm", "is of another"), ("shards", "holds other sam")]
+    ("kind", "text"), [("files", "is of another"), ("shards", "holds other sam")]
 )
 def test_scans_of_another_seed_are_left_alone(run, kind, text):
     Path("mine.toml").write_text(SILICON)

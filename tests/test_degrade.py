@@ -10,6 +10,7 @@ import pytest
 from scanmend.degrade.acquisition_noise import AcquisitionNoise
 from scanmend.degrade.blunt_tip import BluntTip
 from scanmend.degrade.drift import ThermalDrift
+from scanmend.degrade.electron_dose import ElectronDose
 from scanmend.degrade.feedback_lag import FeedbackLag
 from scanmend.degrade.feedback_loop import FeedbackLoop
 from scanmend.degrade.fewer_lines import FewerLines
@@ -43,6 +44,8 @@ ZERO = {
     "FewerLines": FewerLines(keep_every=1),
     "PointSpread": PointSpread(sigma_px=(0, 0)),
     "LowDose": LowDose(factor=1, electrons=(0, 0), readout_of_range=(0, 0)),
+    # So many electrons that their noise is less than the last bits.
+    "ElectronDose": ElectronDose(dose_per_A2=(1e15, 1e15), readout_electrons=(0, 0)),
     "PercentileClip": PercentileClip(beyond_percent=(0, 0)),
 }
 

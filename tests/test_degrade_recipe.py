@@ -26,7 +26,7 @@ from scanmend.degrade.tip_change import TipChange
 from scanmend.errors import RecipeError, ScanError
 from scanmend.scan import Scan
 
-PRESETS = ("paper", "realistic", "microscope", "sbsr-paper", "sbsr-code")
+PRESETS = ("paper", "realistic", "microscope", "sbsr-paper", "sbsr-code", "stem-realistic")
 PIXEL_NM = 100 / 512  # the source's scans: 512 pixels, 100 nm
 
 

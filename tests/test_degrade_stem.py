@@ -9,6 +9,7 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from scanmend.degrade.electron_dose import ElectronDose
 from scanmend.degrade.low_dose import LowDose, interpolation
 from scanmend.degrade.percentile_clip import PercentileClip
 from scanmend.degrade.point_spread import PointSpread
@@ -151,3 +152,32 @@ def test_presets_hold_the_numbers_of_the_public_code(name):
         LowDose(2, kernel, (50, 50), (0.01, 0.03), True),
         PercentileClip((2, 2)),
     ]
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_dose_brings_as_many_electrons_as_there_is_area(factor, rng):
+    """20 % of 3000 electrons on a square Angstrom, of which 0.02 x 0.02 nm are 0.04."""
+    one = (0.2, 0.2), (0.0, 0.0)
+    effect = ElectronDose(factor, "bilinear", (3000, 3000), *one, low=0, span=100)
+    seen = effect(counts(np.full((400, 400), 50.0)), rng)
+    electrons = 0.5 * 0.2 * 3000 * 0.04 * factor**2
+    assert seen.values.mean() == pytest.approx(50, rel=4 / np.sqrt(electrons) / 400 * factor)
+    # On each axis a fine pixel is 3/4 of its coarse one and 1/4 of the next.
+    shared = (10 / 16) ** 2 if factor == 2 else 1
+    assert seen.values.var() == pytest.approx(shared * 50**2 / electrons, rel=0.03)
+    assert seen.history[-1].startswith("3000 electrons/A2, of which 0.2 count: low dose")
+
+
+def test_a_dose_that_means_nothing_is_rejected():
+    with pytest.raises(
+        RecipeError, match=r"ElectronDose needs a dose_per_A2 above 0, got \(0, 5\)"
+    ):
+        ElectronDose(dose_per_A2=(0, 5))
+
+
+def test_real_doses_leave_counts_and_lines_out_of_place(rng):
+    seen = preset("stem-realistic")(counts(50 + 50 * wave(16)), rng)
+    assert seen.quantity is Quantity.COUNTS and "electrons/A2" in seen.history[-1]
+    assert {"PointSpread", "LineShift", "ElectronDose"} == {
+        type(step.effect).__name__ for step in preset("stem-realistic").steps
+    }

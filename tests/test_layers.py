@@ -17,6 +17,7 @@ LAYERS = [
         "level",
         "normalise",
         "resample",
+        "counts",
         "figures",
         "charts",
         "curves",
@@ -24,7 +25,7 @@ LAYERS = [
         "distribute",
         "shards",
     ),
-    *("crystals", "stm", "degrade", "pairs", "generate", "engine", "models"),
+    *("crystals", "stm", "stem", "degrade", "pairs", "generate", "engine", "models"),
     *("restoration", "evaluate", "nets", "objective", "train", "demo", "watch", "study"),
     *("web", "cli"),
 ]

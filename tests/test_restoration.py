@@ -244,7 +244,6 @@ def test_progress_ends_at_1(damaged):
             ScanError,
             "20000x20000 pixels are more than 1e\\+08: crop",
         ),
-        ({"quantity": Quantity.COUNTS}, ModelError, "in counts, and surface was trained on nm"),
         ({"quantity": Quantity.CURRENT}, ModelError, "in nA, and surface was trained on nm"),
         ({"pixel_nm": (4.0, 4.0)}, ModelError, "pixels of 4 nm are far outside the 0.02-0.4 nm"),
         ({"pixel_nm": (0.2, 0.001)}, ModelError, "pixels of 0.001 nm are far outside"),

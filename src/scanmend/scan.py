@@ -38,6 +38,13 @@ class Acquisition:
         instrument: The vendor's or program's name.
         source: Name of the file, without folders.
         source_sha256: Hash of the file's bytes.
+        frame: Number of the frame in a series, from 1.
+        voltage_kV: That accelerates a microscope's electrons, kV.
+        dwell_us: Time at each pixel, microseconds.
+        beam_current_pA: Of the electrons on the specimen, pA.
+        dose_per_A2: Electrons on a square Angstrom, where the file itself says it.
+        detector: Its name.
+        magnification: As the microscope shows it.
     """
 
     channel: str | None = None
@@ -49,6 +56,27 @@ class Acquisition:
     instrument: str | None = None
     source: str | None = None
     source_sha256: str | None = None
+    frame: int | None = None
+    voltage_kV: float | None = None
+    dwell_us: float | None = None
+    beam_current_pA: float | None = None
+    dose_per_A2: float | None = None
+    detector: str | None = None
+    magnification: float | None = None
+
+    def dose_at(self, pixel_nm: tuple[float, float] | None) -> float | None:
+        """Electrons on a square Angstrom at a pitch (rows, columns) in nm.
+
+        What the file says; else beam current x dwell time / (e x area of a pixel); else None.
+        """
+        if self.dose_per_A2 is not None or pixel_nm is None:
+            return self.dose_per_A2
+        if self.beam_current_pA is None or self.dwell_us is None:
+            return None
+        from scipy.constants import e  # late: most scans have no dose, and need no SciPy yet
+
+        electrons = self.beam_current_pA * self.dwell_us * 1e-18 / e
+        return electrons / (100 * pixel_nm[0] * pixel_nm[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,7 +19,9 @@ import scanmend
 from ..errors import ScanmendError
 from .batch import Progress, Result, each, expand, why
 from .bench import bench
+from .calibrate import calibrate
 from .evaluate import evaluate
+from .info import info
 from .options import (
     Reading,
     Running,
@@ -40,51 +42,11 @@ from .study import study
 from .train import train
 from .watch import watch
 
-_FACTS = {
-    "bias_V": "bias {:.4g} V",
-    "setpoint_nA": "setpoint {:.4g} nA",
-    "angle_deg": "angle {:g}°",
-    "started": "started {}",
-    "instrument": "{}",
-}
-"""What `info` tells of an acquisition, and how."""
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(scanmend.__version__, prog_name="scanmend")
 def commands() -> None:
     """Mends and sharpens atomic-resolution scans."""
-
-
-@commands.command()
-@files_argument
-@json_option
-def info(files: Sequence[str], as_json: bool) -> None:
-    """What files hold: channels, directions, size, bias, setpoint."""
-
-    def task(path: Path, progress: Progress) -> Result:
-        file = scanmend.open(path)
-        result: Result = {
-            "input": str(path),
-            "format": file.format,
-            "channels": [
-                {
-                    "name": c.name,
-                    "quantity": c.quantity.name.lower() if c.quantity else None,
-                    "unit": c.unit,
-                    "directions": c.directions,
-                    "rows": c.rows,
-                    "columns": c.columns,
-                    "size_nm": c.size_nm,
-                    "pixel_nm": c.size_nm and (c.size_nm[0] / c.rows, c.size_nm[1] / c.columns),
-                }
-                for c in file.channels
-            ],
-        }
-        taken = file.channels[0].acquisition
-        return result | {name: getattr(taken, name) for name in _FACTS}
-
-    each(expand(files), task, _info, as_json)
 
 
 @commands.command()
@@ -99,14 +61,14 @@ def restore(
     """Restores scans; writes STEM_restored.nc."""
     sources = expand(files)
 
-    def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, reading.ending("restored"), sources)
-        scan = reading.scan(path)
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        targets = writing.targets(path, reading.ending("restored", frame), sources)
+        scan = reading.scan(path, frame)
         start = time.perf_counter()
         result = scanmend.restore(scan, progress=progress, **vars(running))
         return _written(path, result, targets, writing, time.perf_counter() - start)
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
 @commands.command()
@@ -141,15 +103,15 @@ def upscale(
     """Puts 2 or 4 lines where one was scanned; writes STEM_x2.nc or STEM_x4.nc."""
     sources = expand(files)
 
-    def task(path: Path, progress: Progress) -> Result:
-        targets = writing.targets(path, reading.ending(f"x{factor}"), sources)
-        scan = reading.scan(path)
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        targets = writing.targets(path, reading.ending(f"x{factor}", frame), sources)
+        scan = reading.scan(path, frame)
         start = time.perf_counter()
         how = {"mend": mend, "keep_measured": keep_measured, **vars(running)}
         result = scanmend.upscale(scan, int(factor), progress=progress, **how)
         return _written(path, result, targets, writing, time.perf_counter() - start)
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
 @commands.command()
@@ -159,8 +121,8 @@ def upscale(
     default="realistic",
     show_default=True,
     metavar="NAME|FILE.toml",
-    help="What happens to the scan: paper, realistic, microscope, sbsr-paper, sbsr-code, or a file "
-    "of yours.",
+    help="What happens to the scan: paper, realistic, microscope, sbsr-paper, sbsr-code, "
+    "stem-realistic, or a file of yours.",
 )
 @seed_option
 @reading_options
@@ -183,18 +145,30 @@ def degrade(
     is_file = recipe.endswith(".toml")
     steps = recipes.load_file(recipe) if is_file else recipes.preset(recipe)
 
-    def task(path: Path, progress: Progress) -> Result:
-        target, figure = writing.targets(path, reading.ending("degraded"), sources)
-        scan = steps(reading.scan(path), np.random.default_rng(seed))
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
+        target, figure = writing.targets(path, reading.ending("degraded", frame), sources)
+        scan = steps(reading.scan(path, frame), np.random.default_rng(seed))
         scanmend.write(scan, target, overwrite=writing.overwrite)
         if figure:
             writing.figure(scanmend.plot(scan), figure)
         return _described(path, scan, target, figure) | {"recipe": recipe, "seed": seed}
 
-    each(sources, task, _outputs, as_json)
+    each(sources, task, _outputs, as_json, reading.frames)
 
 
-for command in (simulate, pairs, data, train, evaluate, watch, study, serve, bench):
+for command in (
+    info,
+    calibrate,
+    simulate,
+    pairs,
+    data,
+    train,
+    evaluate,
+    watch,
+    study,
+    serve,
+    bench,
+):
     commands.add_command(command)
 
 
@@ -272,26 +246,6 @@ def demo(folder: Path, seed: int, model: str | None, overwrite: bool, as_json: b
     click.echo(f"wrote {target} and {figure}")
 
 
-def _info(result: Result) -> str:
-    rows = []
-    for c in result["channels"]:
-        kind = f"{c['quantity'] or 'not read'} ({c['unit'] or 'no unit'})"
-        height, width = c["size_nm"] or (0, 0)
-        size = f"{width:.4g} × {height:.4g} nm" if width else "size unknown"
-        pitch = f"{width / c['columns']:.3g} nm/pixel" if width else ""
-        pixels = f"{c['columns']} × {c['rows']} pixels"
-        rows.append((c["name"], kind, pixels, size, pitch, ", ".join(c["directions"])))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [f"{result['input']}: {result['format']}"]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        lines.append(f"  {'  '.join(cells)}".rstrip())
-    known = [text.format(result[k]) for k, text in _FACTS.items() if result.get(k) is not None]
-    if known:
-        lines.append("  " + " · ".join(known))
-    return "\n".join(lines)
-
-
 def _written(
     source: Path,
     result: scanmend.Restoration,
@@ -308,7 +262,12 @@ def _written(
     name = click.format_filename(source.name)
     seen, own = result.provenance["model_pixel_nm"][1], result.mean.pixel_nm[1]
     note = "" if abs(seen / own - 1) < 0.02 else f", its {own:.3g} nm/pixel shown as {seen:.3g}"
+    frame = result.measured.acquisition.frame
+    name += f", frame {frame}" if frame else ""
     click.echo(f"{name}: {columns} × {rows} pixels in {seconds:.2f} s{note}", err=True)
+    for step in result.measured.history:
+        if step.startswith(scanmend.io.WARNING):
+            click.echo(f"{name}: {step}", err=True)
     described = _described(source, result.mean, target, figure)
     return described | {"seconds": round(seconds, 3)} | result.provenance
 

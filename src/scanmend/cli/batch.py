@@ -27,36 +27,44 @@ _PARAMETERS = ".mtrx"
 
 def each(
     sources: Sequence[Path | str],
-    task: Callable[[Path, Progress], Result],
+    task: Callable[[Path, int | None, Progress], Result],
     text: Callable[[Result], str],
     as_json: bool,
+    frames: Callable[[Path], Sequence[int | None]] = lambda path: (None,),
 ) -> None:
     """Does `task` for every source, then exits with 1 if one failed.
 
     Args:
         sources: From `expand`.
-        task: Does one file, and returns what is to be said about it.
+        task: Does one file, or one frame of it, and returns what is to be said about it.
         text: That, in words; printed as soon as the file is done.
         as_json: Whether to print one JSON document instead, when all are done.
+        frames: Which frames of a file to do; None stands for a file's only image.
     """
     results: list[Result] = []
     failed = False
     for number, source in enumerate(sources, 1):
-        name = click.format_filename(source)
-        try:
-            label = f"{name} ({number} of {len(sources)})" if len(sources) > 1 else name
-            with bar(label) as progress:
-                result = task(_one(source), progress)
-        except Exception as error:
-            if "SCANMEND_DEBUG" in os.environ:
-                raise
-            failed = True
-            result = {"input": str(source), "error": why(error)}
-            click.echo(f"scanmend: {_naming(source, why(error))}", err=True)
-        else:
-            if not as_json:
-                click.echo(text(result))
-        results.append(result)
+        label = click.format_filename(source)
+        label += f" ({number} of {len(sources)})" if len(sources) > 1 else ""
+        unread = False
+        for frame in _parts(source, frames):
+            try:
+                with bar(label if frame is None else f"{label}, frame {frame}") as progress:
+                    result = task(_one(source), frame, progress)
+            except Exception as error:
+                if "SCANMEND_DEBUG" in os.environ:
+                    raise
+                failed = True
+                result = {"input": str(source), "error": why(error)}
+                unread = frame is None or isinstance(error, ReadError)
+                reason = why(error) if unread else f"frame {frame}: {why(error)}"
+                click.echo(f"scanmend: {_naming(source, reason)}", err=True)
+            else:
+                if not as_json:
+                    click.echo(text(result))
+            results.append(result)
+            if unread:  # and the other frames are not either
+                break
     if as_json:
         click.echo(json.dumps(results, indent=2))
     if failed:
@@ -76,6 +84,15 @@ def expand(arguments: Sequence[str]) -> list[Path | str]:
         else:
             sources.append(path)
     return sources
+
+
+def _parts(
+    source: Path | str, frames: Callable[[Path], Sequence[int | None]]
+) -> Sequence[int | None]:
+    try:
+        return frames(_one(source))
+    except ScanmendError:
+        return (None,)  # The task will fail, too, and say why.
 
 
 def _one(source: Path | str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from .batch import why
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ..stem.calibration import Calibration
 
 
 class _Size(click.ParamType):
@@ -38,29 +40,66 @@ class Reading:
 
     channel: str | None
     direction: str | None
+    frame: int | None
     size_nm: tuple[float, ...] | None
     unit: str | None
+    lattice: str | None
 
-    def scan(self, path: Path) -> scanmend.Scan:
-        """Reads it."""
-        size = None
-        if self.size_nm:
-            width = self.size_nm[0]
-            height = self.size_nm[1] if len(self.size_nm) == 2 else self._square(path, width)
-            size = height, width
-        return scanmend.read(path, self.channel, self.direction, size_nm=size, unit=self.unit)
+    def frames(self, path: Path) -> Sequence[int | None]:
+        """Which frames to read: the one asked for, else each of a series, else the only one."""
+        if self.frame is not None:
+            return (self.frame,)
+        there = self._shown(path).frames
+        return range(1, there + 1) if there else (None,)
 
-    def ending(self, verb: str) -> str:
+    def scan(self, path: Path, frame: int | None = None) -> scanmend.Scan:
+        """Reads it; puts its pitch right, where the crystal is named that it shows."""
+        if self.lattice is not None:
+            return self.calibrated(path, frame)[0]
+        return self._read(path, frame, self._size_nm(path))
+
+    def calibrated(
+        self, path: Path, frame: int | None = None
+    ) -> tuple[scanmend.Scan, Calibration, tuple[float, float] | None]:
+        """The scan at the pitch of the lattice, that calibration, and the header's pitch, nm."""
+        from ..stem.calibration import calibrate, crystal_named  # late: `--help` needs no NumPy
+
+        crystal = crystal_named(self.lattice or "")
+        shown, size = self._shown(path), self._size_nm(path)
+        if shown.size_nm or size:
+            scan = self._read(path, frame, size)
+            found = calibrate(scan.values, crystal, scan.pixel_nm)
+            return found.applied(scan), found, scan.pixel_nm
+        scan = self._read(path, frame, (float(shown.rows), float(shown.columns)))
+        found = calibrate(scan.values, crystal)
+        read, _, *warnings = scan.history  # without the size that was only held for it
+        return found.applied(replace(scan, history=(read, *warnings)), known=False), found, None
+
+    def ending(self, verb: str, frame: int | None = None) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
         from ..io.write import ending  # late: `--help` needs no NumPy
 
-        return ending(self.channel, self.direction, verb)
+        return ending(self.channel, self.direction, verb, frame)
 
-    def _square(self, path: Path, width: float) -> float:
-        """The height that makes pixels square."""
+    def _read(
+        self, path: Path, frame: int | None, size_nm: tuple[float, float] | None
+    ) -> scanmend.Scan:
+        how = {"frame": frame or self.frame, "size_nm": size_nm, "unit": self.unit}
+        return scanmend.read(path, self.channel, self.direction, **how)
+
+    def _size_nm(self, path: Path) -> tuple[float, float] | None:
+        """Height and width, where one of them is given; else the height makes pixels square."""
+        if not self.size_nm:
+            return None
+        width = self.size_nm[0]
+        if len(self.size_nm) == 2:
+            return self.size_nm[1], width
+        shown = self._shown(path)
+        return width * shown.rows / shown.columns, width
+
+    def _shown(self, path: Path) -> scanmend.io.Channel:
         channels = scanmend.open(path).channels
-        shown = next((c for c in channels if c.name == self.channel), channels[0])
-        return width * shown.rows / shown.columns
+        return next((c for c in channels if c.name == self.channel), channels[0])
 
 
 @dataclass(frozen=True)
@@ -177,6 +216,12 @@ reading_options = _bundle(
         help="By default forward, or the only one there is.",
     ),
     click.option(
+        "--frame",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Of a series, from 1; by default all of them, one by one.",
+    ),
+    click.option(
         "--size-nm",
         type=_Size(),
         help="Width and height of the scan in nm, for files that do not say it, or to put right "
@@ -186,6 +231,12 @@ reading_options = _bundle(
         "--unit",
         metavar="UNIT",
         help="Unit of the values, for files that do not say it: nm, m, pA, 2.5e-6nm ...",
+    ),
+    click.option(
+        "--lattice",
+        metavar="NAME",
+        help="A crystal that the scan shows, by which its pitch is put right: mos2, mose2, wse2, "
+        "graphene, srtio3.",
     ),
 )
 writing_options = _bundle(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,12 +22,12 @@ from .options import cluster_option, folder_option, json_option, seed_option, wo
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["sxm", "shards"]),
-    default="sxm",
+    type=click.Choice(["files", "shards"]),
+    default="files",
     show_default=True,
-    help="Files of a microscope with their truth beside them, or shards to train from.",
+    help="Files (.sxm of STM, .nc of STEM) with their truth beside them, or shards to train from.",
 )
-@click.option("--png", is_flag=True, help="A figure besides each sxm: ideal and measured.")
+@click.option("--png", is_flag=True, help="A figure besides each scan: ideal and measured.")
 @workers_option
 @cluster_option
 @json_option
@@ -43,13 +44,20 @@ def simulate(
 ) -> None:
     """Takes scans with a simulated microscope, and tells their truth.
 
-    EXPERIMENT is a file, or one of those that come along: graphene, wse2, si111-7x7 ... Scans that
-    are there already are not made again.
+    EXPERIMENT is a file, or one of those that come along: of STM graphene, wse2, si111-7x7 ..., of
+    STEM mos2-haadf, graphene-haadf ... Scans that are there already are not made again.
     """
-    from ..stm import experiment as experiments
-    from ..stm import record
+    from ..stem import experiment as stem_experiments
 
-    plan = experiments.load(experiment)
+    if stem_experiments.is_stem(experiment):
+        from ..stem import record
+
+        plan: Any = stem_experiments.load(experiment)
+    else:
+        from ..stm import experiment as experiments
+        from ..stm import record
+
+        plan = experiments.load(experiment)
     with bar(f"{plan.name}: {count} scans") as progress:
 
         def tell(done: int, total: int) -> None:
@@ -58,11 +66,11 @@ def simulate(
         how = (plan, folder, count, seed, workers, cluster, tell)
         if kind == "shards":
             store = record.to_shards(*how)
-            outputs, faults = [str(folder)], [sample.about["fault"] for sample in store]
+            outputs, faults = [str(folder)], [sample.about.get("fault") for sample in store]
         else:
             files = record.to_files(*how, png=png)
             about = [json.loads(file.with_suffix(".json").read_text("utf-8")) for file in files]
-            outputs, faults = [str(file) for file in files], [scan["fault"] for scan in about]
+            outputs, faults = [str(file) for file in files], [scan.get("fault") for scan in about]
     marked = {number: fault for number, fault in enumerate(faults) if fault}
     if marked:
         first, fault = next(iter(marked.items()))

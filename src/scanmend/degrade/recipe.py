@@ -18,6 +18,7 @@ from .acquisition_noise import AcquisitionNoise
 from .base import Degradation, Fraction, height_range
 from .blunt_tip import BluntTip
 from .drift import ThermalDrift
+from .electron_dose import ElectronDose
 from .feedback_lag import FeedbackLag
 from .feedback_loop import FeedbackLoop
 from .fewer_lines import FewerLines
@@ -46,6 +47,7 @@ KINDS: dict[str, type] = {
         FewerLines,
         PointSpread,
         LowDose,
+        ElectronDose,
         PercentileClip,
     )
 }

@@ -15,15 +15,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import (
     CorruptFile,
     NoSuchChannel,
     ReadError,
-    ScaleMissing,
     ScanmendError,
     UnknownFormat,
     UnsupportedFeature,
@@ -42,13 +42,27 @@ from . import (
     netcdf,
     nid,
     rhk,
+    scale,
     wsxm,
 )
 from .frame import Frame
+from .scale import must_not_look_like_metres
 from .units import quantity
+from .values import WARNING, real, remarks
 from .write import WRITERS, write, write_sxm
 
-__all__ = ["FORMATS", "WRITERS", "Channel", "ScanFile", "open", "read", "write", "write_sxm"]
+__all__ = [
+    "FORMATS",
+    "WARNING",
+    "WRITERS",
+    "Channel",
+    "ScanFile",
+    "open",
+    "read",
+    "remarks_on",
+    "write",
+    "write_sxm",
+]
 
 
 class Format(Protocol):
@@ -102,6 +116,7 @@ class Channel:
         columns: Pixels a line.
         size_nm: Field of view (height, width), nm; None where the file says nothing.
         acquisition: How it was taken, as far as the file says.
+        frames: How many there are, of a series; 0 for an image that stands alone.
     """
 
     name: str
@@ -112,6 +127,14 @@ class Channel:
     columns: int
     size_nm: tuple[float, float] | None
     acquisition: Acquisition
+    frames: int = 0
+
+    @property
+    def pixel_nm(self) -> tuple[float, float] | None:
+        """Pixel pitch (rows, columns), nm; None where the file says nothing."""
+        if self.size_nm is None:
+            return None
+        return self.size_nm[0] / self.rows, self.size_nm[1] / self.columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +169,7 @@ def open(path: Path | str) -> ScanFile:
             columns=frame.shape[1],
             size_nm=frame.size_nm,
             acquisition=frame.memory.acquisition if frame.memory else frame.acquisition,
+            frames=frame.number or 0,  # the last one's
         )
     return ScanFile(path, reader.NAME, tuple(channels.values()))
 
@@ -155,6 +179,7 @@ def read(
     channel: str | None = None,
     direction: str | None = None,
     *,
+    frame: int | None = None,
     size_nm: tuple[float, float] | None = None,
     unit: str | None = None,
 ) -> Scan:
@@ -164,6 +189,7 @@ def read(
         path: The file.
         channel: Its name in the file; by default the first height, else current, else counts.
         direction: "forward" or "backward"; by default forward, or the only one there is.
+        frame: Number of a frame in a series, from 1; of a series one must be chosen.
         size_nm: Field of view (height, width), nm, for a file that does not say it, or to put
             right what it says.
         unit: Of the values, for a file that does not say it: "nm", "m", "pm", "angstrom", "A"
@@ -171,43 +197,72 @@ def read(
             multiples.
 
     Raises:
-        ReadError: No such file, format, channel or direction; a damaged file; no scale.
+        ReadError: No such file, format, channel, direction or frame; a damaged file; no scale.
         ScanError: The image is too large for the memory of an ordinary machine.
     """
     path = Path(path)
     reader, frames = _frames(path)
-    frame = _choose(path, frames, channel, direction)
-    height, width = _size_nm(path, frame, size_nm)
-    kind, factor = _scale(path, frame, unit)
-    if path.stat().st_size >= math.prod(frame.shape):  # a smaller file lies, and is told so below
-        must_not_be_huge(*frame.shape)
-    with _own_errors_only(path, reader.NAME):
-        values = np.asarray(frame.load())
-        if values.shape != frame.shape:
-            raise CorruptFile(f"{path.name} declares {frame.shape} pixels, holds {values.shape}")
-        values = values.astype(np.float32 if factor == 1 else np.float64)
+    image = _choose(path, frames, channel, direction, frame)
+    height, width = scale.size_nm(path, image, size_nm)
+    kind, factor = scale.unit(path, image, unit)
+    held = _held(path, reader, image)
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is infinite
+        values = held.astype(np.float32 if factor == 1 else np.float64)
         values = (values * factor).astype(np.float32, copy=False)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if frame.assumed and unit is None and kind is Quantity.HEIGHT:
-            _must_not_look_like_metres(path, values)
+    with _own_errors_only(path, reader.NAME), path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if image.assumed and unit is None and kind is Quantity.HEIGHT:
+        must_not_look_like_metres(path, values)
 
-    memory = frame.memory
-    if memory and size_nm is None and memory.fits(frame.shape, frame.size_nm):
+    memory = image.memory
+    if memory and size_nm is None and memory.fits(image.shape, image.size_nm):
         # A file of ours: its pixels came from another one, and were not touched since.
         return Scan(values, memory.pixel_nm, kind, memory.acquisition, memory.history)
-    rows, columns = frame.shape
+    rows, columns = image.shape
     acquisition = replace(
-        frame.acquisition,
-        channel=frame.channel,
-        direction=frame.direction,
+        image.acquisition,
+        channel=image.channel,
+        direction=image.direction,
         source=path.name,
         source_sha256=digest,
+        frame=image.number,
     )
-    history = [" ".join(filter(None, ("read", path.name, frame.channel, frame.direction)))]
+    which = "" if image.number is None else f"frame {image.number}"
+    history = [" ".join(filter(None, ("read", path.name, image.channel, image.direction, which)))]
     if size_nm is not None:
         history.append(f"size given as {height:g} x {width:g} nm")
+    history += [WARNING + remark for remark in remarks(held, kind)]
     return Scan(values, (height / rows, width / columns), kind, acquisition, tuple(history))
+
+
+def remarks_on(path: Path | str, channel: str | None = None) -> tuple[str, ...]:
+    """What is odd about the numbers of a channel, or of the first frame of a series.
+
+    Saturated pixels, numbers that overflowed, negative counts: what `read` puts into the history
+    as a warning; besides, why they cannot be read as a scan.
+
+    Raises:
+        ReadError: No such file, format or channel.
+    """
+    path = Path(path)
+    reader, frames = _frames(path)
+    first = next((image.number for image in frames if channel in (None, image.channel)), None)
+    image = _choose(path, frames, channel, None, first)
+    try:
+        return remarks(_held(path, reader, image), _quantity(image))
+    except ScanmendError as error:
+        return (str(error),)
+
+
+def _held(path: Path, reader: Format, image: Frame) -> NDArray[Any]:
+    """The numbers of an image as its file holds them, shape (rows, columns)."""
+    if path.stat().st_size >= math.prod(image.shape):  # a smaller file lies, and is told so below
+        must_not_be_huge(*image.shape)
+    with _own_errors_only(path, reader.NAME):
+        values = real(path, np.asarray(image.load()))
+        if values.shape != image.shape:
+            raise CorruptFile(f"{path.name} declares {image.shape} pixels, holds {values.shape}")
+        return values
 
 
 def _frames(path: Path) -> tuple[Format, Sequence[Frame]]:
@@ -274,7 +329,11 @@ def _quantity(frame: Frame) -> Quantity | None:
 
 
 def _choose(
-    path: Path, frames: Sequence[Frame], channel: str | None, direction: str | None
+    path: Path,
+    frames: Sequence[Frame],
+    channel: str | None,
+    direction: str | None,
+    number: int | None,
 ) -> Frame:
     names = list(dict.fromkeys(frame.channel for frame in frames))
     if channel is None:
@@ -282,7 +341,20 @@ def _choose(
         channel = min(frames, key=lambda frame: order.index(_quantity(frame))).channel
     if channel not in names:
         raise NoSuchChannel(f"{path.name} has no channel {channel!r}; it has {', '.join(names)}")
-    candidates = {frame.direction: frame for frame in frames if frame.channel == channel}
+    series = [frame for frame in frames if frame.channel == channel]
+    if len(series) > 1 and series[0].number is not None:
+        rows, columns = series[0].shape
+        if number is None:
+            raise UnsupportedFeature(
+                f"{path.name} is a stack of {len(series)} frames of {rows} x {columns} pixels, and "
+                "scans are read one by one: choose one (frame=N, --frame N, from 1)"
+            )
+        if not 1 <= number <= len(series):
+            raise NoSuchChannel(f"{path.name} has frames 1 to {len(series)}, and not {number}")
+        return series[number - 1]
+    if number not in (None, 1):
+        raise NoSuchChannel(f"{path.name} has one frame only, and not {number}")
+    candidates = {frame.direction: frame for frame in series}
     if direction is None:
         return candidates.get("forward") or next(iter(candidates.values()))
     if direction not in candidates:
@@ -291,45 +363,3 @@ def _choose(
             f"{path.name} has no {direction!r} direction of {channel!r}; it has {there}"
         )
     return candidates[direction]
-
-
-def _size_nm(path: Path, frame: Frame, given: tuple[float, float] | None) -> tuple[float, float]:
-    size = given or frame.size_nm
-    if size is None:
-        raise ScaleMissing(
-            f"{path.name} does not say how large the scan is: give its size in nm "
-            "(size_nm=(HEIGHT, WIDTH), --size-nm WIDTH,HEIGHT)"
-        )
-    if not all(math.isfinite(length) and length > 0 for length in size):
-        whose = "the size given for" if given else "the header of"
-        kind = ReadError if given else CorruptFile
-        raise kind(f"{whose} {path.name} is {size[0]:g} x {size[1]:g} nm: it must be positive")
-    return size
-
-
-def _scale(path: Path, frame: Frame, given: str | None) -> tuple[Quantity, float]:
-    if given is not None and frame.unit is not None and not frame.assumed:
-        raise ReadError(
-            f"{path.name} says that {frame.channel!r} is in {frame.unit!r}: leave the unit out"
-        )
-    unit = given or frame.unit
-    if unit is None:
-        raise ScaleMissing(
-            f"{path.name} does not say the unit of its values: give it (--unit nm, --unit 2.5e-6nm)"
-        )
-    found = quantity(unit)
-    if found is None:
-        raise UnsupportedFeature(
-            f"{path.name}: {frame.channel!r} is in {unit!r}, which is no height, current or counts"
-        )
-    return found
-
-
-def _must_not_look_like_metres(path: Path, values: np.ndarray) -> None:
-    known = values[np.isfinite(values)]
-    span = float(np.ptp(known)) if known.size else 0.0
-    if 0 < span < 1e-5:
-        raise ScaleMissing(
-            f"{path.name} has no unit, and its heights span only {span:.3g}: that looks like "
-            "metres; give the unit (--unit m, or --unit nm if it is right)"
-        )

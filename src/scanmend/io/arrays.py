@@ -6,6 +6,7 @@ Neither knows a scale, nor a unit: heights in nm are assumed until the user says
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Sequence
 from functools import partial
@@ -29,7 +30,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def frames(path: Path) -> Sequence[Frame]:
-    """The one image of the file."""
+    """The one image of the file, or each of a series along the first axis."""
     with path.open("rb") as file:
         head = file.read(8)
         if head.startswith(_NPY):
@@ -37,12 +38,20 @@ def frames(path: Path) -> Sequence[Frame]:
             shape, transposed, dtype, offset = _npy_header(file)
         else:
             shape, transposed, dtype, offset = _counts(head, path), False, np.dtype("<f8"), 8
-    if shape is None or len(shape) != 2:
-        raise UnsupportedFeature(_stack(path, shape or ()))
+    if shape is None or len(shape) not in (2, 3):
+        raise UnsupportedFeature(_no_image(path, shape or ()))
     if dtype.kind not in "fiu":
         raise UnsupportedFeature(f"{path.name} holds {dtype}, not real numbers")
-    load = partial(_load, path, dtype, (shape[0], shape[1]), transposed, offset)
-    return [Frame("values", None, "nm", (shape[0], shape[1]), None, load, assumed=True)]
+    rows, columns = shape[-2:]
+    return [
+        Frame(
+            *("values", None, "nm", (rows, columns), None),
+            load=partial(_load, path, dtype, shape, transposed, offset, number),
+            assumed=True,
+            number=None if number is None else number + 1,
+        )
+        for number in (range(shape[0]) if len(shape) == 3 else (None,))
+    ]
 
 
 def write(thing: Scan | Restoration, path: Path) -> None:
@@ -54,10 +63,19 @@ def write(thing: Scan | Restoration, path: Path) -> None:
 
 
 def _load(
-    path: Path, dtype: np.dtype, shape: tuple[int, int], transposed: bool, offset: int
+    path: Path,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    transposed: bool,
+    offset: int,
+    number: int | None,
 ) -> NDArray[Any]:
-    stored = pixels(path, dtype, shape[::-1] if transposed else shape, offset)
-    return stored.T if transposed else stored
+    if transposed:
+        stored = pixels(path, dtype, shape[::-1], offset).T
+        return stored if number is None else stored[number]
+    return pixels(
+        path, dtype, shape[-2:], offset + (number or 0) * dtype.itemsize * math.prod(shape[-2:])
+    )
 
 
 def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype, int]:
@@ -77,11 +95,6 @@ def _counts(head: bytes, path: Path) -> tuple[int, int] | None:
     return (rows, columns) if fits else None
 
 
-def _stack(path: Path, shape: tuple[int, ...]) -> str:
+def _no_image(path: Path, shape: tuple[int, ...]) -> str:
     size = " x ".join(str(n) for n in shape) or "a single number"
-    if len(shape) == 3:
-        return (
-            f"{path.name} is a stack of {shape[0]} frames of {shape[1]} x {shape[2]} pixels, "
-            "and scans are read one by one: save the frame you want as a file of its own"
-        )
     return f"{path.name} holds an array of {len(shape)} axes ({size}), not an image of 2"

@@ -7,8 +7,10 @@ no pixels. What a pixel counts, such files do not say in one way: counts are ass
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptFile, UnsupportedFeature
+from .beam import taken
 from .frame import Frame
 from .units import length_nm
 
@@ -41,40 +44,93 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def frames(path: Path) -> Sequence[Frame]:
-    """Every image; stacks are refused, spectra skipped."""
-    found = []
-    for number, image in enumerate(_images(path)):
-        axes = image["axes"]  # in the order of the array
-        if len(axes) == 3:
-            size = " x ".join(str(axis["size"]) for axis in axes[1:])
-            raise UnsupportedFeature(
-                f"{path.name} is a stack of {axes[0]['size']} frames of {size} pixels, and scans "
-                "are read one by one: save the frame you want as a file of its own"
-            )
-        if len(axes) != 2:
+    """Every image, and every frame of a series; spectra are skipped.
+
+    Raises:
+        UnsupportedFeature: There is nothing but data of more axes, as of 4-D STEM.
+    """
+    found: list[Frame] = []
+    larger: list[tuple[int, ...]] = []
+    for place, image in enumerate(_images(path)):
+        axes = [image["axes"][n] for n in _order(path, image["axes"])]
+        shape = tuple(int(axis["size"]) for axis in axes)
+        if len(axes) < 2 or (len(axes) == 3 and _is_spectrum_image(axes)):
             continue
-        height, width = (_length_nm(axis) for axis in axes)
-        found.append(
-            Frame(
-                channel=image["metadata"].get("General", {}).get("title") or "image",
-                direction=None,
-                unit="counts",
-                shape=(int(axes[0]["size"]), int(axes[1]["size"])),
-                size_nm=(height, width) if height and width else None,
-                load=partial(_load, path, number),
-                assumed=True,
+        if len(axes) > 3:
+            larger.append(shape)
+            continue
+        height, width = (_length_nm(axis) for axis in axes[-2:])
+        frame = Frame(
+            channel=image["metadata"].get("General", {}).get("title") or "image",
+            direction=None,
+            unit="counts",
+            shape=(shape[-2], shape[-1]),
+            size_nm=(height, width) if height and width else None,
+            load=partial(_load, path, place, None),
+            acquisition=taken(image.get("original_metadata"), image["metadata"]),
+            assumed=True,
+            unscaled=_unscaled(axes[-2:]),
+        )
+        if len(axes) == 2 or shape[0] == 1:
+            found.append(
+                frame if len(axes) == 2 else replace(frame, load=partial(_load, path, place, 0))
             )
+        else:
+            found += (
+                replace(frame, number=n + 1, load=partial(_load, path, place, n))
+                for n in range(shape[0])
+            )
+    if not found and larger:
+        raise UnsupportedFeature(
+            f"{path.name} is a data set of {len(larger[0])} axes ({' x '.join(map(str, larger[0]))}"
+            "), as of 4-D STEM, and no image: make one of it first, with a virtual detector (in "
+            "py4DSTEM, LiberTEM or HyperSpy)"
         )
     return found
 
 
+def _order(path: Path, axes: Sequence[dict[str, Any]]) -> list[int]:
+    """The array's axes as frames, rows, columns.
+
+    So they are, but in Berkeley's EMD: of its axes, in any order, the library makes their reverse.
+    There a name tells, or the unit of what is no length.
+    """
+    order = list(range(len(axes)))
+    if path.suffix.lower() != ".emd":
+        return order
+    names = [str(axis.get("name", "")).lower() for axis in axes]
+    lengths = [n for n in order if _length_nm(axes[n])]
+    if names.count("x") == names.count("y") == 1:
+        image = [names.index("y"), names.index("x")]
+    elif len(axes) == 3 and len(lengths) == 2:
+        # A series that the library has at the end was the first axis of three.
+        image = lengths if lengths[1] == 2 else lengths[::-1]
+    else:
+        image = order[-2:]
+    return [n for n in order if n not in image] + image
+
+
+def _is_spectrum_image(axes: Sequence[dict[str, Any]]) -> bool:
+    """Whether one axis only is the signal's."""
+    return sum(not axis.get("navigate", False) for axis in axes) == 1
+
+
 def _length_nm(axis: dict[str, Any]) -> float | None:
     """Of a whole axis; None where it has no unit of length."""
-    return length_nm(float(axis["scale"]) * int(axis["size"]), str(axis.get("units") or ""))
+    return length_nm(abs(float(axis["scale"])) * int(axis["size"]), str(axis.get("units") or ""))
 
 
-def _load(path: Path, number: int) -> NDArray[Any]:
-    values = np.asarray(_images(path)[number]["data"])
+def _unscaled(axes: Sequence[dict[str, Any]]) -> str:
+    units = [str(axis.get("units") or "no unit") for axis in axes]
+    if any(re.search(r"1\s*/|\^-1|⁻¹", unit) for unit in units):
+        return f" (its axes are in {units[0]}: a diffraction pattern or Fourier transform?)"
+    return "" if units == ["no unit"] * 2 else f" (its axes are in {units[0]} and {units[1]})"
+
+
+def _load(path: Path, place: int, number: int | None) -> NDArray[Any]:
+    image = _images(path)[place]
+    stored = image["data"].transpose(_order(path, image["axes"]))
+    values = np.asarray(stored if number is None else stored[number])
     return values[::-1] if _READERS[path.suffix.lower()][0] == "tia" else values
 
 
@@ -88,7 +144,24 @@ def _images(path: Path) -> list[dict[str, Any]]:
         raise UnsupportedFeature(
             f"{path.name} is a file of an electron microscope: pip install scanmend[em] to read it"
         ) from None
+    if path.suffix.lower() == ".ser":
+        return _with_its_emi(path, reader)
     return reader.file_reader(str(path), lazy=True)
+
+
+def _with_its_emi(path: Path, reader: Any) -> list[dict[str, Any]]:
+    """The images of NAME_1.ser; what was set at the microscope is in NAME.emi, if it is there."""
+    images = reader.file_reader(str(path), lazy=True)
+    about = path.with_name(f"{path.stem.rpartition('_')[0]}.emi")
+    if about.is_file():
+        try:
+            there = reader.file_reader(str(about), lazy=True)
+        except Exception:  # it is damaged, and the image is not
+            return images
+        return [
+            i for i in there if i["metadata"]["General"]["original_filename"] == path.name
+        ] or images
+    return images
 
 
 def _must_fit(path: Path) -> None:

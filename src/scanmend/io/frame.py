@@ -20,7 +20,7 @@ _MOST_PIXELS = 1 << 26
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One channel in one direction, as its file declares it.
+    """One channel in one direction, or one frame of a series, as its file declares it.
 
     Attributes:
         channel: Name in the file.
@@ -33,6 +33,8 @@ class Frame:
         acquisition: As far as the file says.
         assumed: The unit is the custom of the format, not the file's word: a user may know better.
         memory: What a file of ours remembers; None for a file by anyone else.
+        number: In a series of frames, from 1; None for an image that stands alone.
+        unscaled: Why there is no `size_nm`, to be read after "... how large the scan is".
     """
 
     channel: str
@@ -44,6 +46,8 @@ class Frame:
     acquisition: Acquisition = field(default_factory=Acquisition)
     assumed: bool = False
     memory: Memory | None = None
+    number: int | None = None
+    unscaled: str = ""
 
 
 def pixels(path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int) -> NDArray[Any]:

@@ -8,6 +8,13 @@ from ..scan import Quantity
 
 _PREFIX = {"f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3, "": 0, "k": 3}
 _ANGSTROM = {"angstrom", "angstroms", "ang", "\N{ANGSTROM SIGN}", "Å"}
+_WORDS = {
+    **dict.fromkeys(("nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), "um"),
+    **dict.fromkeys(("micron", "microns"), "um"),
+    **dict.fromkeys(("picometer", "picometers", "picometre", "picometres"), "pm"),
+    **dict.fromkeys(("meter", "meters", "metre", "metres"), "m"),
+}
 _COUNTS = {"counts", "count", "cts", "electrons"}
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*(.*)", re.DOTALL)
 
@@ -21,7 +28,8 @@ def quantity(unit: str | None) -> tuple[Quantity, float] | None:
     number, spelling = _split(unit or "")
     if not number:
         return None
-    plain = spelling.replace("_", "").replace(" ", "")
+    plain = re.sub(r"[\s_\[\]]", "", spelling)  # EMD files have "[n_m]"
+    plain = _WORDS.get(plain.lower(), plain)
     if plain in _ANGSTROM or plain.lower() in _ANGSTROM:
         return Quantity.HEIGHT, number * 0.1
     if plain.lower() in _COUNTS:

@@ -68,9 +68,10 @@ def write_sxm(
     return path
 
 
-def ending(channel: str | None, direction: str | None, verb: str) -> str:
+def ending(channel: str | None, direction: str | None, verb: str, frame: int | None = None) -> str:
     """Of a result's name: what was done, and of which channel where one was asked for."""
-    chosen = [re.sub(r"[^\w.]+", "-", part) for part in (channel, direction) if part]
+    which = None if frame is None else f"frame{frame:03}"
+    chosen = [re.sub(r"[^\w.]+", "-", part) for part in (channel, direction, which) if part]
     return "_".join(["", *chosen, verb])
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from .. import generate
 from ..engine import Network
 from ..errors import ModelError, RecipeError
+from ..scan import Quantity
 
-DEFAULT = "surface"
+DEFAULT, OF_COUNTS = "surface", "stem"
 _FOLDER = Path(__file__).parent
 
 
@@ -62,6 +63,21 @@ def names() -> tuple[str, ...]:
     """The models that come with scanmend."""
     stems = (path.stem for path in _FOLDER.glob("*.onnx"))
     return tuple(sorted(stem for stem in stems if "." not in stem))  # one of 8 bits stands beside
+
+
+def default(quantity: Quantity) -> str:
+    """The model that is asked for scans of a quantity, unless another is named.
+
+    Raises:
+        ModelError: None comes along.
+    """
+    name = OF_COUNTS if quantity is Quantity.COUNTS else DEFAULT
+    if name not in names():
+        raise ModelError(
+            f"no model for scans in {quantity.value} comes along: pass the .onnx file of one, or "
+            "say the unit if these are no counts (--unit)"
+        )
+    return name
 
 
 def load(source: str | Path | None = None) -> Model:

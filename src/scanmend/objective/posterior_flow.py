@@ -18,24 +18,34 @@ from ..generate.flow import FIRST_TIME, between
 
 
 def mean_loss(
-    net: nn.Module, known: Tensor, mask: Tensor, target: Tensor, told: Tensor | None = None
+    net: nn.Module,
+    known: Tensor,
+    mask: Tensor,
+    target: Tensor,
+    told: Tensor | None = None,
+    *,
+    free: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """The losses (batch,) of the posterior mean and of its expected error; and the mean, detached.
 
     Args:
         net: As `nets.swift.Swift`.
-        known: What was measured, gaps filled in; shape (batch, 1, rows, columns).
-        mask: 1 where it was measured, else 0; shape as `known`.
-        target: The true image; shape as `known`.
+        known: What was measured, gaps filled in; shape (batch, 1, rows, columns). Or, with a
+            second plane, what the network adds to, and what it is shown of it besides.
+        mask: 1 where it was measured, else 0; shape (batch, 1, rows, columns).
+        target: The true image; shape as `mask`.
         told: What else the network is told, if anything; shape (batch, numbers).
+        free: Whether images have no origin, as heights: then an offset of most of the image is
+            nobody's error.
     """
-    added, log_error = _call(net, known, known, mask, known.new_zeros(len(known)), told)
-    # Heights have no origin: an offset of most of the image is nobody's error.
+    known, seen = known[:, :1], known[:, -1:]
+    added, log_error = _call(net, known, seen, mask, known.new_zeros(len(known)), told)
     wanted = target - known
-    wanted = wanted - wanted.flatten(1).median(dim=1).values[:, None, None, None]
+    if free:
+        wanted = wanted - _offset(wanted)
     error = added - wanted
     losses = (
-        2 * _huber(added, wanted)
+        2 * _huber(added, wanted, free)
         + 0.7 * _gradient(error)
         + 0.3 * laplace(error.detach(), log_error)
     )
@@ -50,13 +60,15 @@ def flow_loss(
     noise: Tensor,
     t: Tensor,
     told: Tensor | None = None,
+    *,
+    free: bool = True,
 ) -> Tensor:
     """The losses (batch,) of the flow from `mean` + `noise` to `target`, at times `t` (batch,)."""
-    # The origin of heights again: the flow must not be asked to guess it.
-    shift = (target - mean).flatten(1).median(dim=1).values[:, None, None, None]
-    path = between(mean + noise, target - shift, t[:, None, None, None])
+    if free:  # the flow must not be asked to guess the origin
+        target = target - _offset(target - mean)
+    path = between(mean + noise, target, t[:, None, None, None])
     added, _ = _call(net, path, mean, mask, t.clamp(min=FIRST_TIME), told)
-    return _huber(mean + added, target - shift)
+    return _huber(mean + added, target, free)
 
 
 def laplace(error: Tensor, log_scale: Tensor) -> Tensor:
@@ -72,11 +84,19 @@ def _call(
     return out[:, :1], out[:, 1:]
 
 
+def _offset(image: Tensor) -> Tensor:
+    """That of most of an image, shape (batch, 1, 1, 1)."""
+    return image.flatten(1).median(dim=1).values[:, None, None, None]
+
+
 def _gradient(error: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring errors: edges count, not only levels."""
     down, across = (error.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
     return down + across
 
 
-def _huber(image: Tensor, wanted: Tensor) -> Tensor:
-    return F.huber_loss(image, wanted, reduction="none", delta=0.5).flatten(1).mean(1)
+def _huber(image: Tensor, wanted: Tensor, free: bool) -> Tensor:
+    # Linear beyond delta, where it seeks the median. Tips crash, and heights may have it; of few
+    # electrons the median is less than the mean, and counts would be lost.
+    delta = 0.5 if free else 4.0
+    return F.huber_loss(image, wanted, reduction="none", delta=delta).flatten(1).mean(1)

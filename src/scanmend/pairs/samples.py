@@ -79,18 +79,21 @@ class Sample:
         known: What was measured, with the lines between filled in by splines.
         mask: 1 where it was measured, else 0.
         target: The scan that it should be.
-        told: See `normalise.told`.
+        told: See `normalise.told`, or, of counts, `counts.told`.
+        raw: Of counts, what was measured, as `counts.shown` has it; `known` is smoothed then.
     """
 
     known: NDArray[np.float32]
     mask: NDArray[np.float32]
     target: NDArray[np.float32]
     told: NDArray[np.float32]
+    raw: NDArray[np.float32] | None = None
 
     @property
     def shown(self) -> NDArray[np.float32]:
         """What a network is shown of it for the posterior mean; shape (3, side, side)."""
-        return np.stack([self.known, self.known, self.mask])
+        raw = self.known if self.raw is None else self.raw
+        return np.stack([self.known, raw, self.mask])
 
 
 def sample(source: Source, mix: Mix, seed: int, number: int, split: str = "train") -> Sample:

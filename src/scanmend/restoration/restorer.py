@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from .. import level, resample
 from ..errors import ModelError, ScanError
-from ..models import Model, load
+from ..models import Model, default, load
 from ..normalise import told
 from ..scan import Quantity, Restoration, Scan, must_not_be_huge
-from . import posterior, published
+from . import counted, posterior, published
 from .job import CRASH, Job, Progress, Result
 
 REACH = 5.0
@@ -39,9 +39,12 @@ def restore(
     A scan whose pixels are finer or coarser than the model's is resampled for the network only:
     what the network adds is resampled back, and the scan's own detail stays.
 
+    Of a scan in counts, as of an electron microscope, the result has the counts that were to be
+    expected, see `restoration.counted`.
+
     Args:
         scan: What was measured.
-        model: Name or path of a model; the default one if None.
+        model: Name or path of a model; if None, the default one for what the scan measures.
         ghosts: Whether the scan shows the ghosts of a multiple tip, which are to go as well. A
             network that looked for them in every scan would fade what is real.
         calls: Calls of the network, by default 1: it gives the posterior mean, 3 or more add
@@ -56,22 +59,25 @@ def restore(
     Raises:
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large
             or too small.
-        ModelError: The model does not exist, does not fit the scan, or knows nothing of ghosts.
+        ModelError: The model does not exist, does not fit the scan, or knows nothing of ghosts; or
+            none is named, and none comes along for what the scan measures.
         RecipeError: `calls`, `draws` or `seed` is none, or the model's method cannot make them.
     """
-    loaded = load(model)
+    loaded = load(model or default(scan.quantity))
     if 1 not in loaded.factors:
         raise ModelError(
             f"{loaded.name} upscales by {_finer(loaded)} and does not restore: use upscale, or "
             "another model"
         )
+    job = Job(loaded, calls, draws, seed, progress)
+    if counted.is_way_of(loaded):
+        return _counted(scan, job, 1, ghosts)
     _check(scan, loaded)
     aligned, jumped = _aligned(scan, loaded)
     levelled, _ = _levelled(aligned)
     pitch = _pitch(levelled.pixel_nm, loaded)
     must_not_be_huge(*(round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)))
     work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
-    job = Job(loaded, calls, draws, seed, progress)
     said = _told(loaded, work.pixel_nm, mend=True, ghosts=ghosts)
     result = _run(job, work.values, _mask(scan, work.values.shape), levelled, said)
 
@@ -104,18 +110,29 @@ def upscale(
     Of `factor` new lines, the measured one stands in the middle, or just above it. The other
     arguments, and errors, are those of `restore`.
 
+    Of a scan in counts, both axes are made finer: a beam that moves between pixels costs nothing.
+    The result has the counts that were to be expected of a measured pixel, centred elsewhere.
+
     Args:
         factor: How many lines for one, as many as the model was trained for.
-        mend: Whether damage is to be removed as well.
+        mend: Whether damage is to be removed as well; of counts, it always is.
         keep_measured: Whether the measured lines come back as they were, to the last bit; by
             default unless they are to be mended.
     """
-    loaded = load(model)
+    loaded = load(model or default(scan.quantity))
     if factor not in loaded.factors or factor < 2:
         known = f"upscales by {_finer(loaded)}, not by {factor}"
         if not _finer(loaded):
             known = "restores and does not upscale: use restore, or another model"
         raise ModelError(f"{loaded.name} {known}")
+    job = Job(loaded, calls, draws, seed, progress)
+    if counted.is_way_of(loaded):
+        if keep_measured:
+            raise ModelError(
+                f"{loaded.name} says which counts were to be expected, on a grid on which no "
+                "measured pixel stands: leave out keep_measured"
+            )
+        return _counted(scan, job, factor, ghosts)
     if mend and not (loaded.network.has_method or "told" in loaded.card):
         raise ModelError(f"{loaded.name} cannot be told to mend: use a model whose card says told")
     _check(scan, loaded, factor)
@@ -134,7 +151,6 @@ def upscale(
     known = fill(columns.values[measured], at, factor * rows)
     mask = np.zeros_like(known)
     mask[at] = _mask(scan, columns.values.shape)[measured]
-    job = Job(loaded, calls, draws, seed, progress)
     pixel_nm = (scan.pixel_nm[0] / factor, columns.pixel_nm[1])
     said = _told(loaded, pixel_nm, mend=mend, ghosts=ghosts)
     result = _run(job, known, mask, levelled, said)
@@ -160,6 +176,15 @@ def upscale(
     task |= {"keep_measured": keep_measured, "model_pixel_nm": list(pixel_nm)}
     task |= {"jumps_at_line": jumped}
     return job.restoration(scan, f"upscaled {factor}x", task, result, back, spread)
+
+
+def _counted(scan: Scan, job: Job, factor: int, ghosts: bool) -> Restoration:
+    """The way of counts; it has no ghosts, planes, or lines that matter more than columns."""
+    rows, columns = scan.values.shape
+    _sound(scan, job.model, factor * rows, factor * columns)
+    if ghosts:
+        raise ModelError(f"{job.model.name} knows nothing of ghosts: they are a tip's")
+    return counted.run(scan, job, factor)
 
 
 def _run(
@@ -190,12 +215,12 @@ def _finer(model: Model) -> str:
     return ", ".join(str(factor) for factor in model.factors if factor > 1)
 
 
-def _check(scan: Scan, model: Model, factor: int = 1) -> None:
-    """Refuses what cannot be restored to `factor` times the lines, before any work is done."""
-    rows, columns = scan.values.shape
-    must_not_be_huge(factor * rows, columns)
-    if min(rows, columns) < 8:
-        raise ScanError(f"a scan of {rows}x{columns} pixels is too small: 8 at least")
+def _sound(scan: Scan, model: Model, rows: int, columns: int) -> None:
+    """Refuses what no model takes, or not this one, before a result of such a size is made."""
+    must_not_be_huge(rows, columns)
+    if min(scan.values.shape) < 8:
+        size = "x".join(map(str, scan.values.shape))
+        raise ScanError(f"a scan of {size} pixels is too small: 8 at least")
     known = Quantity[model.card["quantity"]]
     if scan.quantity is not known:
         raise ModelError(
@@ -204,6 +229,12 @@ def _check(scan: Scan, model: Model, factor: int = 1) -> None:
         )
     if np.isinf(scan.values).any():
         raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
+
+
+def _check(scan: Scan, model: Model, factor: int = 1) -> None:
+    """Refuses what cannot be restored to `factor` times the lines, before any work is done."""
+    rows, columns = scan.values.shape
+    _sound(scan, model, factor * rows, columns)
     low, high = model.card["pixel_nm"]
     apart, across = scan.pixel_nm
     if factor > 1 and not low / 1.25 <= apart / factor <= 1.25 * high:

@@ -92,6 +92,11 @@ class Distribution:
             value = a * (b / a) ** rng.random()
         return value if chance < self.probability else 0
 
+    def table(self) -> dict[str, Any]:
+        """The inverse of `of`."""
+        chance = {"probability": self.probability} if self.probability < 1 else {}
+        return {self.kind: list(self.values)} | chance
+
     @property
     def extremes(self) -> tuple[Value, ...]:
         """All values of a choice; the least and the greatest of another; 0 where it may be 0."""

@@ -153,7 +153,10 @@ class Experiment:
         if self.defects_per_nm2 is not None:
             tables[DEFECTS] = self.defects_per_nm2
         for name, given in tables.items():
-            plain[name] = {key: _plain(value) for key, value in given.items()}
+            plain[name] = {
+                key: value.table() if isinstance(value, Distribution) else value
+                for key, value in given.items()
+            }
         return plain
 
 
@@ -221,10 +224,3 @@ def _is_table(key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise RecipeError(f"{key} is a table, [{key}], got {value!r}")
     return value
-
-
-def _plain(value: Given) -> Any:
-    if not isinstance(value, Distribution):
-        return value
-    chance = {"probability": value.probability} if value.probability < 1 else {}
-    return {value.kind: list(value.values)} | chance

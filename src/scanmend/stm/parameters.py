@@ -5,7 +5,7 @@ Where a value may stand, so may a distribution: see `stm.distribution`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
@@ -195,13 +195,21 @@ WORDS = {
 """Parameters that are one of a few words."""
 
 
-def parsed(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Given]:
+def parsed(
+    kind: type,
+    table: Mapping[str, Any],
+    where: str,
+    positive: Collection[str] = POSITIVE,
+    words: Mapping[str, Sequence[str]] = WORDS,
+) -> dict[str, Given]:
     """The values and distributions of a table, after a look at each.
 
     Args:
         kind: The class whose attributes they are.
         table: As read from TOML.
         where: The table's name, for the texts of errors.
+        positive: Keys that mean nothing at 0 or below.
+        words: Keys that are one of a few words.
 
     Raises:
         RecipeError: An unknown key, or a value that it cannot have.
@@ -214,9 +222,9 @@ def parsed(kind: type, table: Mapping[str, Any], where: str) -> dict[str, Given]
             raise RecipeError(f"[{where}] has no parameter {key!r}; it has {known}")
         given[key] = one = read(value, f"[{where}] {key}", defaults[key])
         for end in extremes(one):
-            if key in POSITIVE and not float(end) > 0:
+            if key in positive and not float(end) > 0:
                 raise RecipeError(f"[{where}] {key} must be positive, got {end:g}")
-            if end not in WORDS.get(key, (end,)):
-                known = ", ".join(WORDS[key])
+            if end not in words.get(key, (end,)):
+                known = ", ".join(words[key])
                 raise RecipeError(f"[{where}] {key} is one of {known}; got {end!r}")
     return given

@@ -150,13 +150,9 @@ def to_files(
         WorkError: A session cannot be carried out; with its reason.
     """
     folder, session = Path(folder), experiment.scans_per_session
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"{folder} cannot be made: {error.strerror or error}") from error
     recipe = json.dumps({"name": experiment.name, **experiment.table()})
     suffixes = (".json", ".sxm", ".truth.nc", *([".png"] if png else []))
-    files = _Files(folder / experiment.name, suffixes, recipe, seed)
+    files = Files.into(folder, experiment.name, suffixes, recipe, seed)
     sessions = sorted({number // session for number in range(count) if not files.are_there(number)})
     make = partial(_write, files, count)
     distribute.run(make, sessions, workers, cluster, progress, "session")
@@ -164,13 +160,31 @@ def to_files(
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
-    """Where the scans of an experiment are: beginning of their paths, their suffixes, and whose."""
+class Files:
+    """Where the scans of an experiment are: beginning of their paths, their suffixes, and whose.
+
+    The first suffix is that of the JSON that says whose they are.
+    """
 
     start: Path
     suffixes: Sequence[str]
     recipe: str
     seed: int
+
+    @classmethod
+    def into(
+        cls, folder: Path, name: str, suffixes: Sequence[str], recipe: str, seed: int
+    ) -> Files:
+        """Those of a folder, which is made if it is not there.
+
+        Raises:
+            WriteError: It cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{folder} cannot be made: {error.strerror or error}") from error
+        return cls(folder / name, suffixes, recipe, seed)
 
     def path(self, number: int, suffix: str) -> Path:
         """Of one of the files of a scan."""
@@ -192,6 +206,15 @@ class _Files:
                 f"{there[0]} is of another experiment or seed: choose another folder, or remove it"
             )
         return len(there) == len(paths)
+
+    def write(self, number: int, parts: Mapping[str, Callable[[Path], None]]) -> None:
+        """Puts the files of a scan there, each by what `parts` has for its suffix."""
+        for suffix in self.suffixes:
+            with whole(self.path(number, suffix), overwrite=True) as unfinished:
+                parts[suffix](unfinished)
+        stem = self.path(number, "").name
+        for left in self.start.parent.glob(escape(f".{stem}.") + "*"):
+            left.unlink(missing_ok=True)  # by a run that was killed
 
 
 def figure(scan: Simulation) -> Figure:
@@ -234,19 +257,14 @@ def _simulations(recipe: str, seed: int, numbers: range) -> list[Simulation]:
     return made[: len(numbers)]
 
 
-def _write(files: _Files, count: int, session: int) -> None:
+def _write(files: Files, count: int, session: int) -> None:
     """Those scans of a session, of the first `count`, that are not there."""
     each = _microscope(files.recipe).experiment.scans_per_session
     numbers = range(session * each, min((session + 1) * each, count))
     for scan in _simulations(files.recipe, files.seed, numbers):
         if files.are_there(scan.number):
             continue
-        for suffix in files.suffixes:
-            with whole(files.path(scan.number, suffix), overwrite=True) as unfinished:
-                PARTS[suffix](scan, files.recipe, unfinished)
-        stem = files.path(scan.number, "").name
-        for left in files.start.parent.glob(escape(f".{stem}.") + "*"):
-            left.unlink(missing_ok=True)  # by a run that was killed
+        files.write(scan.number, {s: partial(PARTS[s], scan, files.recipe) for s in files.suffixes})
 
 
 def _write_scan(scan: Simulation, recipe: str, path: Path) -> None:

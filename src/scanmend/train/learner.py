@@ -58,7 +58,7 @@ class Learner:
         torch.manual_seed(settings.seed)
         self.settings, self.processes, self.workers = settings, processes, workers
         net = settings.lesson.network()
-        self.started_from = _begin(net, settings.start) if settings.start and fresh else None
+        self.started_from = _begin(net, settings) if settings.start and fresh else None
         self.net = placed(net, processes.device)
         self.average = {k: v.clone() for k, v in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), fused=True)
@@ -135,9 +135,10 @@ def precision(device: torch.device):
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
-def _begin(net: nn.Module, start: str) -> dict[str, str]:
-    """Gives `net` the weights of a model; what only `net` is told of stays as it is."""
-    model = models.load(start)
+def _begin(net: nn.Module, settings: Settings) -> dict[str, str]:
+    """Gives `net` the weights of a model; how it takes what only `net` is told stays as it is."""
+    model = models.load(settings.start)
+    alike = model.card.get("told") == list(getattr(settings.lesson, "TOLD", ()))
     graph = onnx.load(model.path).graph
     stored = {one.name: one for one in graph.initializer}
     # Of several equal weights, as an untrained network has them, the exporter stores one.
@@ -146,7 +147,7 @@ def _begin(net: nn.Module, start: str) -> dict[str, str]:
             stored[node.output[0]] = stored[node.input[0]]
     weights = net.state_dict()
     for name, value in weights.items():
-        if name.startswith("told.") and "told" not in model.card:
+        if name.startswith("told.") and not alike:
             continue
         found = numpy_helper.to_array(stored[name]) if name in stored else None
         if found is None or found.shape != value.shape:

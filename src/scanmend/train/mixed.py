@@ -11,35 +11,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .. import normalise
 from ..crystals import SURFACES
 from ..errors import RecipeError
-from ..generate.flow import FIRST_TIME, euler
-from ..nets.swift import Layout, Swift
-from ..normalise import TOLD
-from ..objective.posterior_flow import flow_loss, mean_loss
 from ..pairs import clean
 from ..pairs.samples import Mix, Sample, sample
 from .lesson import VALIDATION_SEED
+from .swiftly import Swiftly
 
 _VALIDATED = 48
 
 
-@dataclass(frozen=True)
-class Mixed:
-    """The lesson of the shipped models: `nets.swift`, posterior mean and flow, samples of a `Mix`.
+@dataclass(frozen=True, kw_only=True)
+class Mixed(Swiftly):
+    """The lesson of the shipped models for heights: `nets.swift`, samples of a `Mix`.
 
-    Attributes:
+    Attributes, besides those of `Swiftly`:
         surface: Name of the generator of clean surfaces, in `scanmend.crystals.SURFACES`.
         source: A folder of clean scans of one's own to learn from besides, if any.
         own: The share of samples that are from there.
         width_nm, unit: Of these scans, where their files do not say them; 0 and "": they do.
         split: Of them: how many, or which shares, to train, validate and test with.
-        flow_from: Share of the iterations before the flow is trained at all.
-        flow_share: Share of the samples, then, on which it is trained.
-        flow_noise: Standard deviation of the noise that is added to the mean, in model units.
-        widths, blocks, middle, stem: The network's `Layout`.
         mix: What the samples are.
     """
+
+    TOLD = normalise.TOLD
+    FREE = True
 
     surface: str = "si001h"
     source: str = ""
@@ -47,13 +44,6 @@ class Mixed:
     width_nm: float = 0.0
     unit: str = ""
     split: tuple[int, int, int] = (1, 0, 0)
-    flow_from: float = 0.5
-    flow_share: float = 0.25
-    flow_noise: float = 0.1
-    widths: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 1, 2)
-    middle: int = 2
-    stem: int = 2
     mix: Mix = field(default_factory=Mix)
 
     def __post_init__(self) -> None:
@@ -61,17 +51,12 @@ class Mixed:
             raise RecipeError(f"no surface {self.surface!r}; there are {', '.join(SURFACES)}")
         if not 0 <= self.own <= 1:
             raise RecipeError(f"own is a share from 0 to 1, got {self.own}")
-        if not len(self.widths) == len(self.blocks) > 0:
-            raise RecipeError(f"widths {self.widths} and blocks {self.blocks} must be as many")
+        super().__post_init__()
 
     @property
     def score(self) -> str:
         """PSNR of the posterior mean at the hardest factor."""
         return f"mean_x{max(self.mix.factors)}_dB"
-
-    def network(self) -> Swift:
-        """The untrained network."""
-        return Swift(Layout(self.widths, self.blocks, self.middle, self.stem, len(TOLD)))
 
     def sampler(self, seed: int) -> _Samples:
         """What is known, where it was measured, the truth; and the randomness of the flow.
@@ -89,17 +74,6 @@ class Mixed:
                 )
         return _Samples(self, seed)
 
-    def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
-        """Of the mean and its spread, and, of a share of the samples, of the flow."""
-        known, mask, target, told, noise, chance = batch
-        losses, mean = mean_loss(net, known, mask, target, told)
-        few = chance[:, 0] < self.flow_share
-        if progress < self.flow_from or not few.any():
-            return losses
-        seen = (mean[few], mask[few], target[few], self.flow_noise * noise[few])
-        flow = flow_loss(net, *seen, chance[few, 1], told[few])
-        return losses.index_add(0, few.nonzero()[:, 0], 2 * flow)
-
     @torch.no_grad()
     def validate(self, net: nn.Module) -> dict[str, float]:
         """PSNR, dB: of what goes in, of the mean, and after 3 flow calls; on simulated surfaces.
@@ -115,17 +89,7 @@ class Mixed:
                 for name in ("known", "mask", "target")
             )
             told = torch.from_numpy(np.stack([s.told for s in samples])).to(device)
-            start = known.new_zeros(len(known))
-            mean = known + net(torch.cat([known, known, mask], 1), start, told)[:, :1]
-
-            def predict(
-                x: Tensor, t: float, mean: Tensor = mean, mask: Tensor = mask, told: Tensor = told
-            ) -> Tensor:
-                times = x.new_full((len(x),), max(t, FIRST_TIME))
-                return mean + net(torch.cat([x, mean, mask], 1), times, told)[:, :1]
-
-            noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0)).to(device)
-            drawn = euler(predict, mean + self.flow_noise * noise, 3)
+            mean, drawn = self.restored(net, known, mask, told)
             for name, image in {"input": known, "mean": mean, "flow": drawn}.items():
                 figures[f"{name}_{case}_dB"] = round(_psnr(image, target), 2)
         return figures
@@ -140,16 +104,10 @@ class Mixed:
         sources = [source for source in (self._surface, self._own) if source]
         pitches = [pitch for source in sources for pitch in source.pixel_nm]
         return {
+            **self.described(net, self.mix.factors),
             "quantity": sources[-1].quantity.name,
-            "tasks": ["restore", *(f"upscale {k}" for k in self.mix.factors if k > 1)],
-            "factors": list(self.mix.factors),
             "surface": self.surface,
             "pixel_nm": [min(pitches), max(pitches)],
-            "told": list(TOLD),
-            "channels": net.channels,
-            "multiple": net.multiple,
-            "reach": self.network().layout.reach,
-            "flow_noise": self.flow_noise,
         }
 
     @property

@@ -47,8 +47,8 @@ MOST = (0.1, 0.002)
 """PSNR, dB, and SSIM that 8 bits may cost: more, and the plain model is the better one to have."""
 
 _QUANTISED = ("Conv", "Relu", "DepthToSpace")
-"""Operators that have a form for whole numbers. Sums could have, but what is carried past a layer is
-not to be rounded by it."""
+"""Operators that get a form for whole numbers. Sums do not: what is carried past a layer is not to
+be rounded by it."""
 
 
 def quantise(path: Path, out: Path, samples: Sequence[Sample], *, finest: int = 1) -> Path:

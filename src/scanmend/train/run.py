@@ -14,6 +14,7 @@ from ..errors import TrainingError
 from ..io.write import whole
 from ..normalise import TOLD
 from ..pairs.samples import Sample
+from .counted import Counted
 from .export import export
 from .loop import train as train_network
 from .mixed import Mixed
@@ -55,7 +56,7 @@ def train(settings: Settings, folder: Path, *, int8: bool = False, **how: Any) -
     if target.exists() and start.exists() and target.samefile(start):
         raise TrainingError(f"{target} is the model to begin with: choose another name or folder")
     lesson = settings.lesson
-    if int8 and not isinstance(lesson, Mixed):
+    if int8 and not isinstance(lesson, Mixed | Counted):
         raise TrainingError(
             f"{settings.name} is run by a method of its own, and not written in 8 bits: leave out "
             "--int8"
@@ -77,10 +78,12 @@ def train(settings: Settings, folder: Path, *, int8: bool = False, **how: Any) -
     shown = dict.fromkeys(("loss", "psnr_dB", "ssim", settings.lesson.score, "rate"))
     plot = _drawn(curves.training([folder], tuple(shown)), folder / "run.png")
     written = {"model": str(model), "plot": str(plot), **figures}
-    return written | (of_8_bits(model, lesson) if int8 and isinstance(lesson, Mixed) else {})
+    return written | (
+        of_8_bits(model, lesson) if int8 and isinstance(lesson, Mixed | Counted) else {}
+    )
 
 
-def of_8_bits(path: Path, lesson: Mixed) -> dict[str, Any]:
+def of_8_bits(path: Path, lesson: Mixed | Counted) -> dict[str, Any]:
     """Writes the model of 8 bits beside the one at `path`, if it is nearly as exact.
 
     What it is told, and is not as good at, it leaves to single precision: ghosts, for example.
@@ -89,7 +92,10 @@ def of_8_bits(path: Path, lesson: Mixed) -> dict[str, Any]:
         The file, and what it costs at most in what it does, dB and SSIM.
     """
     learnt = map(lesson.sampler(_CALIBRATION_SEED), range(_CALIBRATED))
-    samples = [Sample(*(plane[0] for plane in one[:3]), told=one[3]) for one in learnt]
+    samples = [
+        Sample(known[0], mask[0], target[0], told, raw=known[1] if len(known) > 1 else None)
+        for known, mask, target, told, *_ in learnt
+    ]
     small = quantise(path, quantised(path), samples)
     each = {case: cost(path, held_out) for case, held_out in lesson.held_out.items()}
     dear = [case for case, costs in each.items() if any(np.array(costs) > MOST)]

@@ -10,12 +10,12 @@ from typing import Any
 
 from .. import generate, models
 from ..errors import RecipeError
-from ..pairs.samples import Mix
+from .counted import Counted
 from .lesson import Lesson
 from .mixed import Mixed
 from .paired import Paired
 
-LESSONS: dict[str, type[Lesson]] = {"mixed": Mixed, "paired": Paired}
+LESSONS: dict[str, type[Lesson]] = {"mixed": Mixed, "counted": Counted, "paired": Paired}
 """What can be taught: a settings file has one table of these names."""
 
 
@@ -169,7 +169,8 @@ def _build(kind: type, table: Any, where: str) -> Any:
         if key == "method":
             value = generate.method(value)
         elif key == "mix" and isinstance(value, dict):
-            value = _build(Mix, value, f"{where[:-1]}.mix]")
+            mix: Any = known[key].default_factory
+            value = _build(mix, value, f"{where[:-1]}.mix]")
         elif isinstance(value, list):
             value = tuple(value)
         default = known[key].default

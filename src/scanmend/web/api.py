@@ -249,7 +249,7 @@ def _model(name: str, source: Path | str) -> dict[str, Any]:
         "name": name,
         "tasks": model.card.get("tasks") or [model.card["task"]],
         "factors": model.factors,
-        "told": "told" in model.card,
+        "told": "ghosts" in model.card.get("told", ()),
         "pixel_nm": model.card["pixel_nm"],
         "quantity": model.card["quantity"],
         "surface": model.card.get("surface"),
@@ -285,10 +285,10 @@ def _job(here: Parts, file: File, wish: Wish) -> Job:
     """Puts a job into the queue, once it is clear that it can be begun."""
     asked = wish.asked()
     known = here.settings.known_models()
-    asked["model"] = asked["model"] or next(iter(known))
-    if asked["model"] not in known:
+    if asked["model"] is not None and asked["model"] not in known:
         raise ModelError(f"no model {asked['model']!r}: ask for one of {', '.join(known)}")
     scan = here.files.scan(file, wish.reading())
+    asked["model"] = asked["model"] or models.default(scan.quantity)
     pixels = scan.values.size * (wish.factor if wish.task == "upscale" else 1)
     if pixels > here.settings.pixels:
         raise ScanError(

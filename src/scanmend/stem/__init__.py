@@ -1,0 +1,1 @@
+"""The simulated scanning transmission electron microscope: from atoms to counts of electrons."""
