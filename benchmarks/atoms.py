@@ -73,11 +73,11 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 if __name__ == "__main__":
     record.atoms(one(10_000, "sheet", 128).scan())  # compiles
-    print(heading("Atoms found in simulated MoS2, unrestored"))
+    heading("Atoms found in simulated MoS2, unrestored")
     head = ("dose", "true", "missed", "invented", "in vacuum, nm2", "rms pm", "median pm")
     head = (*head, "vacancies", "false ones", "lattices × sublattices", "s")
-    print(table(head, list(rows())))
+    table(head, rows())
     made = one(10_000, "sheet", 1024)
     start = time.process_time()
     found = record.atoms(made.scan())
-    print(f"\n1024 x 1024, {len(found.found.columns)} columns: {time.process_time() - start:.1f} s")
+    print(f"1024 x 1024, {len(found.found.columns)} columns: {time.process_time() - start:.1f} s")

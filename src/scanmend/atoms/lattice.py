@@ -203,7 +203,9 @@ def _followed(
     def neighbours(column: int, kind: int) -> list[tuple[list[int], float, int]] | None:
         """Sites around, how far columns are from them, and which; None where it is all strained."""
         others, steps = around[kind]
-        distance, nearest = tree.query(places[column] + steps, distance_upper_bound=off)
+        distance, nearest = map(
+            np.asarray, tree.query(places[column] + steps, distance_upper_bound=off)
+        )
         there = np.flatnonzero(distance < off)
         if most is None and len(there) >= 4:
             moved = places[nearest[there]] - places[column] - steps[there]

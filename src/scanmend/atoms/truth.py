@@ -84,7 +84,7 @@ def compare(
 ) -> Agreement:
     """Pairs columns one to one with true ones, as many as can be, as near as can be.
 
-    The pairing is the optimum over all (Karp's assignment of sparse graphs, as SciPy has it); no
+    The pairing is the optimum over all (by Jonker and Volgenant's method, as SciPy has it); no
     pair is farther apart than `radius_nm`. Columns in the outer 0.1 nm have partners, but do not
     count.
 

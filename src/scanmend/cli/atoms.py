@@ -55,12 +55,12 @@ def atoms(
         raise click.UsageError(f"--truth is that of one scan, got {len(sources)}")
     writing = Writing(folder, "csv", png, overwrite)
 
-    def task(path: Path, progress: Progress) -> Result:
+    def task(path: Path, frame: int | None, progress: Progress) -> Result:
         inputs = [*sources, *([truth] if truth else [])]
-        target, figure = writing.targets(path, reading.ending("atoms"), inputs)
+        target, figure = writing.targets(path, reading.ending("atoms", frame), inputs)
         beside = Writing(folder, "csv", False, overwrite)
-        sites, _ = beside.targets(path, reading.ending("vacancies"), inputs)
-        scan = reading.scan(path)
+        sites, _ = beside.targets(path, reading.ending("vacancies", frame), inputs)
+        scan = reading.scan(path, frame)
         known = truths.read(truth, scan, apart_nm) if truth else None
         found = record.atoms(scan, apart_nm)
         result: Result = {"input": str(path), "output": str(target), "vacancies": str(sites)}
@@ -73,7 +73,7 @@ def atoms(
             writing.figure(record.figure(found), figure)
         return result
 
-    each(sources, task, _text, as_json)
+    each(sources, task, _text, as_json, reading.frames)
 
 
 def _text(result: Result) -> str:
