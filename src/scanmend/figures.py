@@ -50,6 +50,7 @@ def beside(
     scans: Mapping[str, Scan],
     marks: Mapping[str, Sequence[tuple[str, float, float]]] | None = None,
     panel_in: float = 3.1,
+    ring_nm: Mapping[str, float] | None = None,
 ) -> Figure:
     """Scans in a row, by their titles, each with levels of its own; all in the shape of the first.
 
@@ -58,6 +59,7 @@ def beside(
         marks: For some of the titles: places to put a ring around, each with what is there, its row
             and its column. Every kind has its colour.
         panel_in: Width of each, inches.
+        ring_nm: For some of the titles: the diameter of those rings, nm, by default 1.
     """
     first, marks = next(iter(scans.values())), marks or {}
     height, width = first.size_nm
@@ -73,7 +75,8 @@ def beside(
         for index, kind in enumerate(kinds):
             at = [(r, c) for other, r, c in marks.get(title, ()) if other == kind]
             y, x = (np.array(at).reshape(-1, 2).T + 0.5) * np.array(scan.pixel_nm)[:, None]
-            ring_pt = min(max(_RING_NM / width * panel_in * 72, 4.0), 12.0)
+            ring = (ring_nm or {}).get(title, _RING_NM)
+            ring_pt = min(max(ring / width * panel_in * 72, 4.0 if ring == _RING_NM else 1.0), 12.0)
             axes.scatter(
                 *(x, y, ring_pt**2),
                 facecolors="none",

@@ -17,6 +17,7 @@ import click
 import scanmend
 
 from ..errors import ScanmendError
+from .atoms import atoms
 from .batch import Progress, Result, each, expand, why
 from .bench import bench
 from .calibrate import calibrate
@@ -158,6 +159,7 @@ def degrade(
 
 for command in (
     info,
+    atoms,
     calibrate,
     simulate,
     pairs,
