@@ -458,3 +458,14 @@ def test_without_ase_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ase.io", None)
     with pytest.raises(SimulationError, match=r'read by ASE.*pip install "scanmend\[structures\]"'):
         one(None, structure=str(tmp_path / "cell.cif"))
+
+
+@pytest.mark.parametrize("value", ["[" * 9000, "9" * 5000], ids=["too deep", "too long"])
+def test_a_file_that_tomllib_gives_up_on_is_refused_in_one_line(tmp_path, capsys, value):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'microscope = "stem"\nx = {value}')
+    with pytest.raises(RecipeError, match=r"^cannot read the experiment .*mine\.toml: "):
+        load(path)
+    assert main(["simulate", str(path), "-o", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot read the experiment" in line

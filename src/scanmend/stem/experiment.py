@@ -22,14 +22,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import RecipeError
-from ..stm.distribution import Distribution, Given, drawn, extremes, read
+from ..stm import files
+from ..stm.distribution import Given, drawn, extremes, read
 from ..stm.parameters import parsed
 from .crystals import CRYSTALS, Crystal
 from .parameters import (
@@ -141,13 +141,7 @@ class Experiment:
         tables = dict(self.tables)
         if self.defects_per_nm2 is not None:
             tables[DEFECTS] = self.defects_per_nm2
-        return plain | {
-            name: {
-                key: value.table() if isinstance(value, Distribution) else value
-                for key, value in given.items()
-            }
-            for name, given in tables.items()
-        }
+        return plain | files.plain(tables)
 
 
 def load(source: str | Path) -> Experiment:
@@ -159,17 +153,7 @@ def load(source: str | Path) -> Experiment:
         RecipeError: There is no such file or preset, or it holds something that means nothing.
         SimulationError: The file of atoms cannot be read, or is no crystal along z.
     """
-    file = resources.files("scanmend.stem") / "presets" / f"{source}.toml"
-    if not file.is_file():
-        file = Path(source)
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise RecipeError(
-            f"no experiment {str(source)!r}: neither a file nor one of {', '.join(presets())}"
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecipeError(f"cannot read the experiment {source}: {error}") from None
+    table = files.table_of(source, "scanmend.stem")
     if isinstance(table.get("structure"), str):
         table["structure"] = str((Path(source).parent / table["structure"]).resolve())
     try:
@@ -180,8 +164,7 @@ def load(source: str | Path) -> Experiment:
 
 def presets() -> list[str]:
     """Names of the experiments that come with the package."""
-    folder = resources.files("scanmend.stem") / "presets"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
+    return files.presets("scanmend.stem")
 
 
 def is_stem(source: str | Path) -> bool:
@@ -190,7 +173,7 @@ def is_stem(source: str | Path) -> bool:
         return True
     try:
         return tomllib.loads(Path(source).read_text("utf-8")).get("microscope") == STEM
-    except (OSError, ValueError):
+    except files.UNREADABLE:
         return False
 
 

@@ -19,10 +19,8 @@ same surfaces, tips and noise.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +28,8 @@ import numpy as np
 
 from ..crystals import MATERIALS, Material
 from ..errors import RecipeError
-from .distribution import Distribution, Given, Value, drawn, extremes, read
+from . import files
+from .distribution import Given, Value, drawn, extremes, read
 from .parameters import (
     Apex,
     Electronics,
@@ -152,12 +151,7 @@ class Experiment:
         tables = dict(self.tables)
         if self.defects_per_nm2 is not None:
             tables[DEFECTS] = self.defects_per_nm2
-        for name, given in tables.items():
-            plain[name] = {
-                key: value.table() if isinstance(value, Distribution) else value
-                for key, value in given.items()
-            }
-        return plain
+        return plain | files.plain(tables)
 
 
 def load(source: str | Path) -> Experiment:
@@ -166,17 +160,7 @@ def load(source: str | Path) -> Experiment:
     Raises:
         RecipeError: There is no such file or preset, or it holds something that means nothing.
     """
-    file = resources.files("scanmend.stm") / "presets" / f"{source}.toml"
-    if not file.is_file():
-        file = Path(source)
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        raise RecipeError(
-            f"no experiment {str(source)!r}: neither a file nor one of {', '.join(presets())}"
-        ) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise RecipeError(f"cannot read the experiment {source}: {error}") from None
+    table = files.table_of(source, "scanmend.stm")
     try:
         return parse(Path(source).stem, table)
     except RecipeError as error:
@@ -185,8 +169,7 @@ def load(source: str | Path) -> Experiment:
 
 def presets() -> list[str]:
     """Names of the experiments that come with the package."""
-    folder = resources.files("scanmend.stm") / "presets"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir())
+    return files.presets("scanmend.stm")
 
 
 def parse(name: str, table: Mapping[str, Any]) -> Experiment:
