@@ -25,19 +25,27 @@ SMOOTH_NM = 0.03
 """Standard deviation of the Gaussian, nm: columns of atoms are 0.1 to 0.3 nm apart."""
 
 
+def rough(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is left of an image by a mask that no plane passes, shape (rows - 2, columns - 2).
+
+    White noise keeps its variance; NaN spreads to all pixels around.
+
+    References:
+        J. Immerkær, Comput. Vis. Image Underst. 64, 300 (1996), doi:10.1006/cviu.1996.0060
+    """
+    return np.diff(np.diff(values, 2, axis=0), 2, axis=1) / 6
+
+
 def noise(scan: Scan) -> float:
     """Standard deviation of the noise of a pixel, counts, from the scan itself.
 
-    That of second differences along both axes, in which a smooth image vanishes; NaN does not
-    count, and less than the last bits of float32 is no noise.
-
-    References:
-        J. Immerkaer, Comput. Vis. Image Underst. 64, 300 (1996), doi:10.1006/cviu.1996.0060
+    That of `rough`, in which a smooth image vanishes; NaN does not count, and less than the last
+    bits of float32 is no noise.
     """
-    twice = np.diff(np.diff(scan.values.astype(np.float64), 2, axis=0), 2, axis=1)
-    known = twice[~np.isnan(twice)]
+    left = rough(scan.values.astype(np.float64))
+    known = left[~np.isnan(left)]
     least = 1e-6 * float(np.nanmax(np.abs(scan.values)))
-    return max(math.sqrt(np.mean(known**2) / 36) if known.size else 0.0, least)
+    return max(math.sqrt(np.mean(known**2)) if known.size else 0.0, least)
 
 
 def affine(scan: Scan) -> Affine:

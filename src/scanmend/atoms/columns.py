@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import KDTree
 
+from .. import counts
 from ..errors import ScanError
 from ..scan import Scan
 from . import gaussians
@@ -168,15 +169,10 @@ def _first(
 def pixel_noise(values: Array) -> Noise:
     """Variance of pixels' noise as a line over what is expected there, from the image itself.
 
-    Noise is what a mask leaves that no plane passes (Immerkær), its square compared with the mean
-    around. An image without any gets a millionth of its variance.
-
-    References:
-        J. Immerkær, Comput. Vis. Image Underst. 64, 300 (1996), doi:10.1006/cviu.1996.0060
+    Noise is what `counts.rough` leaves, its square compared with the mean around. An image without
+    any gets a millionth of its variance.
     """
-    second = np.array((1.0, -2.0, 1.0))
-    rows = values[:-2] - 2 * values[1:-1] + values[2:]
-    rough = (rows[:, :-2] * second[0] + rows[:, 1:-1] * second[1] + rows[:, 2:] * second[2]) / 6
+    rough = counts.rough(values)
     mean = _smooth(values, (2.0, 2.0))[1:-1, 1:-1]
     there = np.isfinite(rough)
     least = 1e-6 * float(np.nanvar(values))

@@ -12,7 +12,6 @@ from .. import curves
 from ..engine import processor, quantised
 from ..errors import TrainingError
 from ..io.write import whole
-from ..normalise import TOLD
 from ..pairs.samples import Sample
 from .counted import Counted
 from .export import export
@@ -99,7 +98,7 @@ def of_8_bits(path: Path, lesson: Mixed | Counted) -> dict[str, Any]:
     small = quantise(path, quantised(path), samples)
     each = {case: cost(path, held_out) for case, held_out in lesson.held_out.items()}
     dear = [case for case, costs in each.items() if any(np.array(costs) > MOST)]
-    left_out = [case for case in dear if case in TOLD]
+    left_out = [case for case in dear if case in lesson.TOLD]
     done = [costs for case, costs in each.items() if case not in left_out]
     dB, ssim = (max(found) for found in zip(*done, strict=True))
     facts: dict[str, Any] = {"int8_costs_dB": round(dB, 3), "int8_costs_ssim": round(ssim, 4)}
