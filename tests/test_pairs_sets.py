@@ -210,6 +210,13 @@ def test_recipes_that_take_fewer_pixels_both_ways(source, name):
         assert len(alone) == (1 if factor == 1 else 2)
 
 
+def test_a_dose_is_counted_in_pixels_of_the_task(source):
+    for task, factor in sets.TASKS.items():
+        history = Pairs(source, preset("stem-realistic"), task).sample(0).about["history"]
+        (dose,) = (line for line in history if "electrons/A2" in line)
+        assert f"pixels {factor}x as wide" in dose
+
+
 # Sets on disk
 
 
@@ -283,7 +290,7 @@ def test_what_cannot_be_done_leaves_nothing_behind(source, tmp_path):
         Pairs(source, paper, "restore", "tset")
     with pytest.raises(RecipeError, match="a seed is 0 or more, got -1"):
         Pairs(source, paper, seed=-1)
-    with pytest.raises(RecipeError, match="recipe blunt has no step FewerLines or LowDose to say"):
+    with pytest.raises(RecipeError, match="recipe blunt has no step FewerLines or LowDose or"):
         build(source, Recipe("blunt", paper.steps[2:3]), tmp_path / "out", ("x2",), FEW)
     far = Recipe("far", (Step(MultiTip(offset_nm=(0.2, 10.0))),))
     with pytest.raises(RecipeError, match=r"has 224x224 pixels, .* needs 262x262: leave it out"):

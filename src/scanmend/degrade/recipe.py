@@ -127,8 +127,8 @@ def margin_px(recipe: Recipe, pixel_nm: tuple[float, float]) -> int:
     return sum(e.margin_px(pixel_nm) for e in effects if hasattr(e, "margin_px"))
 
 
-COARSER = {"FewerLines": "keep_every", "LowDose": "factor"}
-"""Kinds that take fewer lines or pixels, and what says how many times fewer."""
+COARSER = {"FewerLines": "keep_every", "LowDose": "factor", "ElectronDose": "factor"}
+"""Kinds that take fewer lines, or by a `factor` fewer pixels both ways, and what says how many."""
 
 
 def for_upscaling(recipe: Recipe, factor: int) -> Recipe:

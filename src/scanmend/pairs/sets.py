@@ -141,7 +141,7 @@ def for_task(recipe: Recipe, task: str, alone: str | None = None) -> Recipe:
     if task not in TASKS:
         raise RecipeError(f"there is no task {task!r}; there are {', '.join(TASKS)}")
     coarser = [kind for kind in _kinds(recipe) if kind in COARSER]
-    if TASKS[task] > 1 or "LowDose" in coarser:
+    if TASKS[task] > 1 or any(COARSER[kind] == "factor" for kind in coarser):
         recipe = for_upscaling(recipe, TASKS[task])
     if alone is None:
         return recipe
