@@ -23,6 +23,7 @@ from ..errors import ScanError
 from ..scan import Scan
 from . import gaussians
 from .gaussians import Gaussians, Noise
+from .places import first_of_pairs
 
 Array = NDArray[np.float64]
 
@@ -152,7 +153,7 @@ def find(scan: Scan, apart_nm: float = APART_NM) -> Found:
             bad = np.flatnonzero(~good)
             bad = bad[np.argsort(fit.evidence[bad], kind="stable")]
             good[:] = True
-            good[bad[_first_of_pairs(state[bad, :2], 2 * apart_nm)]] = False
+            good[bad[first_of_pairs(state[bad, :2], 2 * apart_nm)]] = False
             state, needs = fit.start(good), needs[good]
     return _found(scan, noise, fit)
 
@@ -237,7 +238,7 @@ class _Bands:
         at = np.argwhere(peaks & (band > _MAYBE * self.spread))
         at = at[np.argsort(-band[tuple(at.T)], kind="stable")]
         nm = (at + _vertices(band, at)) * self.pixel_nm
-        return nm[_first_of_pairs(nm, self.apart_nm)]
+        return nm[first_of_pairs(nm, self.apart_nm)]
 
 
 def _vertices(band: Array, at: NDArray[np.int64]) -> Array:
@@ -249,16 +250,6 @@ def _vertices(band: Array, at: NDArray[np.int64]) -> Array:
         bend = before - 2 * here + after
         off[:, axis] = 0.5 * (before - after) / np.where(bend < 0, bend, -np.inf)
     return off.clip(-0.5, 0.5)
-
-
-def _first_of_pairs(places: Array, apart_nm: float) -> NDArray[np.bool_]:
-    """Which to keep, so that none is nearer to an earlier one that is kept."""
-    kept = np.ones(len(places), bool)
-    if len(places):
-        pairs = KDTree(places).query_pairs(apart_nm, output_type="ndarray")
-        for one, other in pairs[np.lexsort(pairs.T[::-1])]:
-            kept[other] &= not kept[one]
-    return kept
 
 
 def _are_columns(
@@ -273,7 +264,7 @@ def _are_columns(
         good &= fit.heights > _WEAKEST * np.median(fit.heights[good])
     order = np.argsort(np.where(good, -fit.heights, np.inf), kind="stable")
     first = np.zeros(len(good), bool)
-    first[order] = _first_of_pairs(fit.places_nm[order], 0.7 * apart_nm)
+    first[order] = first_of_pairs(fit.places_nm[order], 0.7 * apart_nm)
     return good & first
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..io.write import whole
+from ..io.write import table
 from ..scan import Scan
 from .columns import APART_NM, Found, find
 from .lattice import Grain, grains
@@ -104,7 +102,7 @@ def write_columns(of: Atoms, path: Path, *, overwrite: bool = False) -> None:
         (*(f"{n:.6g}" for n in line), int(cut), "" if grain is None else grain, name)
         for line, cut, grain, name in told
     )
-    _table(path, COLUMNS, rows, overwrite)
+    table(path, COLUMNS, rows, overwrite=overwrite)
 
 
 def write_sites(of: Atoms, path: Path, *, overwrite: bool = False) -> None:
@@ -121,7 +119,7 @@ def write_sites(of: Atoms, path: Path, *, overwrite: bool = False) -> None:
         )
         for odd in surest
     )
-    _table(path, SITES, rows, overwrite)
+    table(path, SITES, rows, overwrite=overwrite)
 
 
 def figure(of: Atoms) -> Figure:
@@ -149,15 +147,3 @@ def _described(grain: Grain) -> dict[str, Any]:
             for kind, height in enumerate(grain.heights.tolist())
         },
     }
-
-
-def _table(
-    path: Path, head: Sequence[str], rows: Iterable[Sequence[object]], overwrite: bool
-) -> None:
-    with (
-        whole(path, overwrite=overwrite) as unfinished,
-        unfinished.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(head)
-        table.writerows(rows)

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from ..errors import ReadError, ScanError
 from ..scan import Scan
 from ..stem.scattering import elements
 from .columns import APART_NM, Columns
+from .places import best_pairs
 
 Array = NDArray[np.float64]
 
@@ -84,9 +85,7 @@ def compare(
 ) -> Agreement:
     """Pairs columns one to one with true ones, as many as can be, as near as can be.
 
-    The pairing is the optimum over all (by Jonker and Volgenant's method, as SciPy has it); no
-    pair is farther apart than `radius_nm`. Columns in the outer 0.1 nm have partners, but do not
-    count.
+    Columns in the outer 0.1 nm have partners, but do not count.
 
     Args:
         columns: What was found.
@@ -95,7 +94,7 @@ def compare(
         radius_nm: How far off a column may be found, nm.
     """
     places = columns.places_nm
-    mine, true = _pairs(places, truth_nm, radius_nm)
+    mine, true = best_pairs(places, truth_nm, radius_nm)
     half = np.array(size_nm)[::-1] / 2 - MARGIN_NM
     inner, inner_true = (np.all(abs(p) < half, axis=1) for p in (places, truth_nm))
     alone, missed = inner.copy(), inner_true.copy()
@@ -170,25 +169,6 @@ def _times(numbers: Array, scan: Scan) -> float:
             steps.append(float(numbers[:, place].std()) / spread / pitch)
     ratio = float(np.mean(steps)) if steps else 1.0
     return float(round(ratio)) if ratio >= 1 else 1 / round(1 / ratio)
-
-
-def _pairs(
-    one: Array, other: Array, radius_nm: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the best pairing."""
-    if not len(one) or not len(other):
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    near = KDTree(one).sparse_distance_matrix(KDTree(other), radius_nm, output_type="ndarray")
-    n, m = len(one), len(other)
-    # Each may stay alone, at a price that no pair can save: as many pairs as can be, then the best.
-    rows = np.concatenate([near["i"], np.arange(n)])
-    columns = np.concatenate([near["j"], m + np.arange(n)])
-    alone = 1 + 1e3 * n * np.ones(n)
-    price = np.concatenate([1 + (near["v"] / radius_nm) ** 2, alone])
-    graph = coo_matrix((price, (rows, columns)), (n, m + n)).tocsr()
-    mine, theirs = min_weight_full_bipartite_matching(graph)
-    paired = theirs < m
-    return mine[paired], theirs[paired]
 
 
 def _vacuum_nm2(tree: KDTree | None, half_nm: Array) -> float:

@@ -190,7 +190,8 @@ def list_models(as_json: bool) -> None:
     for card in cards:
         low, high = card["pixel_nm"]
         tasks = ", ".join(card["tasks"])
-        click.echo(f"{card['name']:12} {card['surface']:12} {low:g}-{high:g} nm/pixel  {tasks}")
+        surface = card.get("surface") or ", ".join(card["materials"])
+        click.echo(f"{card['name']:12} {surface:12} {low:g}-{high:g} nm/pixel  {tasks}")
 
 
 @models.command()

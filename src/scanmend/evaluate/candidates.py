@@ -220,10 +220,10 @@ def parse(text: str) -> list[Candidate]:
         if at:
             raise RecipeError(f"{text}: {source} takes no steps")
         return [found(_good(name)) if name else found()]
-    if source not in models.names() and not Path(source).is_file():
-        known = ", ".join([*models.names(), *CLASSICAL, DEGRADED])
+    if source not in models.restorers() and not Path(source).is_file():
+        known = ", ".join([*models.restorers(), *CLASSICAL, DEGRADED])
         raise RecipeError(f"no candidate {source!r}: a model file, cmd:NAME=COMMAND, or {known}")
-    model = models.load(source)
+    model = models.restorer(source)
     steps = _steps(listed, text) if at else [model.card.get("steps", 1)]
     called = _good(name or model.name)
     if ghosts:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,6 +67,23 @@ def write_sxm(
     with whole(path, overwrite=overwrite) as unfinished:
         nanonis.write_images(images, header, unfinished)
     return path
+
+
+def table(
+    path: Path, head: Sequence[str], rows: Iterable[Sequence[object]], *, overwrite: bool = False
+) -> None:
+    """Writes a table as CSV, whole or not at all.
+
+    Raises:
+        WriteError: The file exists and `overwrite` is off, or cannot be written.
+    """
+    with (
+        whole(path, overwrite=overwrite) as unfinished,
+        unfinished.open("w", newline="", encoding="utf-8") as file,
+    ):
+        lines = csv.writer(file)
+        lines.writerow(head)
+        lines.writerows(rows)
 
 
 def ending(channel: str | None, direction: str | None, verb: str, frame: int | None = None) -> str:

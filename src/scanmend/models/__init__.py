@@ -14,6 +14,9 @@ from ..errors import ModelError, RecipeError
 from ..scan import Quantity
 
 DEFAULT, OF_COUNTS = "surface", "stem"
+OF_DEFECTS = "defects-"
+"""How the names of those begin that find defects; a family of materials follows."""
+
 _FOLDER = Path(__file__).parent
 
 
@@ -47,6 +50,11 @@ class Model:
         return tuple(self.card.get("factors") or [self.card["factor"]])
 
     @property
+    def finds_defects(self) -> bool:
+        """Whether what it makes of a scan is maps of defects, and no scan."""
+        return "defects" in self.card.get("tasks", ())
+
+    @property
     def method(self) -> generate.Method:
         """How its network is run, if its card says so (`network.has_method`).
 
@@ -63,6 +71,11 @@ def names() -> tuple[str, ...]:
     """The models that come with scanmend."""
     stems = (path.stem for path in _FOLDER.glob("*.onnx"))
     return tuple(sorted(stem for stem in stems if "." not in stem))  # one of 8 bits stands beside
+
+
+def restorers() -> tuple[str, ...]:
+    """Those of `names` that restore or upscale."""
+    return tuple(name for name in names() if not name.startswith(OF_DEFECTS))
 
 
 def default(quantity: Quantity) -> str:
@@ -93,6 +106,21 @@ def load(source: str | Path | None = None) -> Model:
             f"no model {str(path)!r}: pass one of {', '.join(names())}, or an .onnx file"
         )
     return _opened(path, path.stat().st_mtime_ns)
+
+
+def restorer(source: str | Path | None = None) -> Model:
+    """`load`, of a model that restores or upscales.
+
+    Raises:
+        ModelError: As of `load`; or it finds defects.
+    """
+    model = load(source)
+    if model.finds_defects:
+        raise ModelError(
+            f"{model.name} finds defects and restores nothing: use `scanmend defects`, or one of "
+            f"{', '.join(restorers())}"
+        )
+    return model
 
 
 @lru_cache(maxsize=4)

@@ -7,20 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import level, resample
-from ..errors import ModelError, ScanError
-from ..models import Model, default, load
+from .. import resample
+from ..errors import ModelError
+from ..models import Model, default, restorer
 from ..normalise import told
-from ..scan import Quantity, Restoration, Scan, must_not_be_huge
-from . import counted, posterior, published
-from .job import CRASH, Job, Progress, Result
-
-REACH = 5.0
-"""How many times finer or coarser than the model's pitches a scan may be and still be resampled."""
-
-
-OBLONG = 1.4
-"""How much longer than wide the pixels may be that a model is shown."""
+from ..scan import Restoration, Scan, must_not_be_huge
+from . import counted, posterior, prepare, published
+from .job import Job, Progress, Result
 
 
 def restore(
@@ -63,7 +56,7 @@ def restore(
             none is named, and none comes along for what the scan measures.
         RecipeError: `calls`, `draws` or `seed` is none, or the model's method cannot make them.
     """
-    loaded = load(model or default(scan.quantity))
+    loaded = restorer(model or default(scan.quantity))
     if 1 not in loaded.factors:
         raise ModelError(
             f"{loaded.name} upscales by {_finer(loaded)} and does not restore: use upscale, or "
@@ -73,13 +66,13 @@ def restore(
     if counted.is_way_of(loaded):
         return _counted(scan, job, 1, ghosts)
     _check(scan, loaded)
-    aligned, jumped = _aligned(scan, loaded)
-    levelled, _ = _levelled(aligned)
-    pitch = _pitch(levelled.pixel_nm, loaded)
+    aligned, jumped = prepare.aligned(scan, loaded)
+    levelled, _ = prepare.levelled(aligned)
+    pitch = prepare.pitch(levelled.pixel_nm, loaded)
     must_not_be_huge(*(round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)))
     work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
     said = _told(loaded, work.pixel_nm, mend=True, ghosts=ghosts)
-    result = _run(job, work.values, _mask(scan, work.values.shape), levelled, said)
+    result = _run(job, work.values, prepare.measured(scan, work.values.shape), levelled, said)
 
     def back(values: NDArray[np.float32]) -> NDArray[np.float64]:
         added = resample.to_shape(values - work.values, scan.values.shape)
@@ -119,7 +112,7 @@ def upscale(
         keep_measured: Whether the measured lines come back as they were, to the last bit; by
             default unless they are to be mended.
     """
-    loaded = load(model or default(scan.quantity))
+    loaded = restorer(model or default(scan.quantity))
     if factor not in loaded.factors or factor < 2:
         known = f"upscales by {_finer(loaded)}, not by {factor}"
         if not _finer(loaded):
@@ -137,20 +130,20 @@ def upscale(
         raise ModelError(f"{loaded.name} cannot be told to mend: use a model whose card says told")
     _check(scan, loaded, factor)
     mend |= ghosts
-    aligned, jumped = _aligned(scan, loaded) if mend else (scan, [])
-    levelled, plane = _levelled(aligned)
+    aligned, jumped = prepare.aligned(scan, loaded) if mend else (scan, [])
+    levelled, plane = prepare.levelled(aligned)
     filled = resample.fill_gaps(levelled)
     rows = scan.values.shape[0]
     phase = resample.line_phase(factor)
     keep_measured = not mend if keep_measured is None else keep_measured
     measured = np.flatnonzero(~np.isnan(scan.values).all(axis=1))
     at = measured * factor + phase
-    pitch = _pitch((scan.pixel_nm[0] / factor, scan.pixel_nm[1]), loaded)
+    pitch = prepare.pitch((scan.pixel_nm[0] / factor, scan.pixel_nm[1]), loaded)
     columns = resample.to_pitch(filled, (scan.pixel_nm[0], pitch[1]))
     fill = published.repeat_lines if loaded.network.has_method else resample.fill_lines
     known = fill(columns.values[measured], at, factor * rows)
     mask = np.zeros_like(known)
-    mask[at] = _mask(scan, columns.values.shape)[measured]
+    mask[at] = prepare.measured(scan, columns.values.shape)[measured]
     pixel_nm = (scan.pixel_nm[0] / factor, columns.pixel_nm[1])
     said = _told(loaded, pixel_nm, mend=mend, ghosts=ghosts)
     result = _run(job, known, mask, levelled, said)
@@ -181,7 +174,7 @@ def upscale(
 def _counted(scan: Scan, job: Job, factor: int, ghosts: bool) -> Restoration:
     """The way of counts; it has no ghosts, planes, or lines that matter more than columns."""
     rows, columns = scan.values.shape
-    _sound(scan, job.model, factor * rows, factor * columns)
+    prepare.sound(scan, job.model, factor * rows, factor * columns)
     if ghosts:
         raise ModelError(f"{job.model.name} knows nothing of ghosts: they are a tip's")
     return counted.run(scan, job, factor)
@@ -215,26 +208,10 @@ def _finer(model: Model) -> str:
     return ", ".join(str(factor) for factor in model.factors if factor > 1)
 
 
-def _sound(scan: Scan, model: Model, rows: int, columns: int) -> None:
-    """Refuses what no model takes, or not this one, before a result of such a size is made."""
-    must_not_be_huge(rows, columns)
-    if min(scan.values.shape) < 8:
-        size = "x".join(map(str, scan.values.shape))
-        raise ScanError(f"a scan of {size} pixels is too small: 8 at least")
-    known = Quantity[model.card["quantity"]]
-    if scan.quantity is not known:
-        raise ModelError(
-            f"the scan is in {scan.quantity.value}, and {model.name} was trained on {known.value}: "
-            "choose another channel or model, or say the unit if the file does not (--unit)"
-        )
-    if np.isinf(scan.values).any():
-        raise ScanError("the scan holds infinite pixels: mark what was not measured by NaN")
-
-
 def _check(scan: Scan, model: Model, factor: int = 1) -> None:
     """Refuses what cannot be restored to `factor` times the lines, before any work is done."""
     rows, columns = scan.values.shape
-    _sound(scan, model, factor * rows, columns)
+    prepare.sound(scan, model, factor * rows, columns)
     low, high = model.card["pixel_nm"]
     apart, across = scan.pixel_nm
     if factor > 1 and not low / 1.25 <= apart / factor <= 1.25 * high:
@@ -243,50 +220,4 @@ def _check(scan: Scan, model: Model, factor: int = 1) -> None:
             f"them {factor * low:.3g}-{factor * high:.3g} nm apart"
             + (" (restore takes them as they are)" if apart <= 1.25 * high else "")
         )
-    for pitch in (apart / factor, across):
-        if not low / REACH <= pitch <= high * REACH:
-            raise ModelError(
-                f"pixels of {pitch:.3g} nm are far outside the {low:g}-{high:g} nm that "
-                f"{model.name} was trained at: check the scan's size, or use another model"
-            )
-
-
-def _aligned(scan: Scan, model: Model) -> tuple[Scan, list[int]]:
-    """The scan without jumps of the tip's length, whose reach no network has, and at which lines.
-
-    What the papers' methods do is left to them.
-    """
-    offsets = np.zeros(1) if model.network.has_method else level.jumps(scan)
-    if not offsets.any():
-        return scan, []
-    at = np.flatnonzero(np.diff(offsets)) + 1
-    return scan.after("lines aligned", scan.values - offsets[:, None]), at.tolist()
-
-
-def _levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
-    levelled, plane = level.plane(scan)
-    off = np.abs(levelled.values - np.nanmedian(levelled.values))
-    if (crash := off > CRASH * np.nanmedian(off)).any():
-        # Found without the tilt, and so the same however a scan is tilted.
-        plane = level.plane(scan.after("no crash", np.where(crash, np.nan, scan.values)))[1]
-        levelled = scan.after("level plane", scan.values - plane)
-    # Less than the last bits of float32 is no relief, but the rounding of a constant or a plane.
-    if np.nanmax(np.abs(levelled.values)) <= 1e-6 * np.nanmax(np.abs(scan.values)):
-        where = f"{np.nanmedian(scan.values):g} {scan.quantity.value}"
-        raise ScanError(f"the scan is flat, at about {where}: there is nothing to restore")
-    return levelled, plane
-
-
-def _pitch(own: tuple[float, float], model: Model) -> tuple[float, float]:
-    """The pitch (rows, columns) to run at: the scan's own where the model knows it."""
-    low, high = model.card["pixel_nm"]
-    # A scale is seldom known better than to 10 %: a scan just outside is not worth resampling.
-    near = [p if low / 1.1 <= p <= high * 1.1 else min(max(p, low), high) for p in own]
-    # Models learn from square pixels.
-    return max(near[0], near[1] / OBLONG), max(near[1], near[0] / OBLONG)
-
-
-def _mask(scan: Scan, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """1 where the scan was measured, else 0, on a grid of `shape`."""
-    known = resample.to_shape(np.isfinite(scan.values).astype(np.float32), shape)
-    return (known > 0.5).astype(np.float32)
+    prepare.must_be_near((apart / factor, across), model)

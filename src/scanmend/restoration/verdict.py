@@ -9,7 +9,7 @@ import numpy as np
 from .. import level
 from ..models import Model
 from ..scan import Restoration
-from .restorer import OBLONG
+from .prepare import OBLONG
 
 DOUBTFUL = 0.1
 """Share of the relief; a pixel whose spread exceeds it is doubtful."""

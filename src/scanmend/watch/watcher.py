@@ -82,7 +82,7 @@ class Watcher:
     def __post_init__(self) -> None:
         if not self.settings.folder.is_dir():
             raise ReadError(f"there is no folder {self.settings.folder}: name one to watch")
-        self._model_sha256 = models.load(self.settings.model).sha256
+        self._model_sha256 = models.restorer(self.settings.model).sha256
         self.journal = Journal(self.settings.output)
         self._results = Results(self.settings, self.journal, self._model_sha256)
         self._files: dict[str, _File] = {}

@@ -73,7 +73,7 @@ class Settings:
 
     def known_models(self) -> dict[str, Path | str]:
         """What `models.load` takes, by the names that clients use, the default first."""
-        shipped = sorted(models.names(), key=lambda name: name != models.DEFAULT)
+        shipped = sorted(models.restorers(), key=lambda name: name != models.DEFAULT)
         return {name: name for name in shipped} | {path.stem: path for path in self.models}
 
 
