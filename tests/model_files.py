@@ -1,4 +1,4 @@
-"""Small networks as model files whose card names a method."""
+"""Small networks as model files: of a method that their card names, or for scans in counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 import torch
 
 from scanmend.nets.swift import Layout, Swift
-from scanmend.train.export import IMAGE_AXES, write
+from scanmend.pairs.counted import Doses
+from scanmend.train.counted import Counted
+from scanmend.train.export import IMAGE_AXES, export, write
+from scanmend.train.settings import Settings
+
+SMALL = Counted(widths=(8, 8), blocks=(1, 1), middle=1, flow_from=0.0, mix=Doses(side=32))
+TINY = Settings("tiny", SMALL, iterations=4, batch=2, warm_up=2, validate_every=2)
+"""A lesson for scans in counts, and a training of it."""
 
 CARD = {
     "name": "tiny",
@@ -58,6 +65,11 @@ def deaf(path: Path) -> Path:
     inputs = torch.zeros(1, 3, 32, 32), torch.zeros(1)
     write(net, inputs, {"image": IMAGE_AXES, "t": {0: "batch"}, "out": IMAGE_AXES}, card, path)
     return path
+
+
+def of_counts(path: Path, net: torch.nn.Module | None = None) -> Path:
+    """A model for scans in counts: the smoothed scan, unless `net` is another of `SMALL`."""
+    return export(net or SMALL.network().eval(), TINY, path)
 
 
 class Towards(torch.nn.Module):

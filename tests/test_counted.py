@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+
+from model_files import SMALL, TINY, of_counts  # noqa: E402
 
 import scanmend  # noqa: E402
 from scanmend import counts, models  # noqa: E402
@@ -21,10 +21,7 @@ from scanmend.train import counted as lesson  # noqa: E402
 from scanmend.train.counted import Counted  # noqa: E402
 from scanmend.train.export import export  # noqa: E402
 from scanmend.train.loop import train  # noqa: E402
-from scanmend.train.settings import Settings, load  # noqa: E402
-
-SMALL = Counted(widths=(8, 8), blocks=(1, 1), middle=1, flow_from=0.0, mix=Doses(side=32))
-TINY = Settings("tiny", SMALL, iterations=4, batch=2, warm_up=2, validate_every=2)
+from scanmend.train.settings import load  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +35,9 @@ def scan(micrograph) -> Scan:
     return micrograph.scan().crop(slice(0, 96), slice(0, 80))
 
 
-def model(folder, net=None, **changes):
-    """An untrained model: the identity, unless `net` is another."""
-    net = net or SMALL.network().eval()
-    settings = replace(TINY, lesson=replace(SMALL, **changes))
-    return export(net, settings, folder / "stem.onnx")
-
-
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory):
-    return model(tmp_path_factory.mktemp("identity"))
+    return of_counts(tmp_path_factory.mktemp("identity") / "stem.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +47,7 @@ def made_up(tmp_path_factory):
     net = SMALL.network().eval()
     for layer in (net.head, net.told[-1]):
         torch.nn.init.normal_(layer.weight, std=0.1)
-    return model(tmp_path_factory.mktemp("made_up"), net)
+    return of_counts(tmp_path_factory.mktemp("made_up") / "stem.onnx", net)
 
 
 def counted(expected: np.ndarray, seed: int = 0, pitch: float = 0.02) -> Scan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,24 +56,16 @@ class Reading:
         """Reads it; puts its pitch right, where the crystal is named that it shows."""
         if self.lattice is not None:
             return self.calibrated(path, frame)[0]
-        return self._read(path, frame, self._size_nm(path))
+        return scanmend.read(path, self.channel, self.direction, **self._how(path, frame))
 
     def calibrated(
         self, path: Path, frame: int | None = None
     ) -> tuple[scanmend.Scan, Calibration, tuple[float, float] | None]:
         """The scan at the pitch of the lattice, that calibration, and the header's pitch, nm."""
-        from ..stem.calibration import calibrate, crystal_named  # late: `--help` needs no NumPy
+        from ..stem import calibration  # late: `--help` needs no NumPy
 
-        crystal = crystal_named(self.lattice or "")
-        shown, size = self._shown(path), self._size_nm(path)
-        if shown.size_nm or size:
-            scan = self._read(path, frame, size)
-            found = calibrate(scan.values, crystal, scan.pixel_nm)
-            return found.applied(scan), found, scan.pixel_nm
-        scan = self._read(path, frame, (float(shown.rows), float(shown.columns)))
-        found = calibrate(scan.values, crystal)
-        read, _, *warnings = scan.history  # without the size that was only held for it
-        return found.applied(replace(scan, history=(read, *warnings)), known=False), found, None
+        how = self._how(path, frame)
+        return calibration.read(path, self.lattice or "", self.channel, self.direction, **how)
 
     def ending(self, verb: str, frame: int | None = None) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
@@ -81,11 +73,10 @@ class Reading:
 
         return ending(self.channel, self.direction, verb, frame)
 
-    def _read(
-        self, path: Path, frame: int | None, size_nm: tuple[float, float] | None
-    ) -> scanmend.Scan:
-        how = {"frame": frame or self.frame, "size_nm": size_nm, "unit": self.unit}
-        return scanmend.read(path, self.channel, self.direction, **how)
+    def _how(self, path: Path, frame: int | None) -> dict[str, Any]:
+        """The other arguments of `scanmend.read`."""
+        size_nm = self._size_nm(path)
+        return {"frame": frame or self.frame, "size_nm": size_nm, "unit": self.unit}
 
     def _size_nm(self, path: Path) -> tuple[float, float] | None:
         """Height and width, where one of them is given; else the height makes pixels square."""
@@ -98,8 +89,7 @@ class Reading:
         return width * shown.rows / shown.columns, width
 
     def _shown(self, path: Path) -> scanmend.io.Channel:
-        channels = scanmend.open(path).channels
-        return next((c for c in channels if c.name == self.channel), channels[0])
+        return scanmend.open(path).shown(self.channel)
 
 
 @dataclass(frozen=True)

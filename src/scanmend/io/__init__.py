@@ -99,6 +99,9 @@ FORMATS: tuple[Format, ...] = (
 )
 """Every format, most specific signature first; the last asks another program."""
 
+_RANK = (*Quantity, None)
+"""What is read first, of a file that holds several."""
+
 _TALKATIVE = ("rsciio", "tifffile")
 """Libraries that log on stderr."""
 
@@ -144,6 +147,11 @@ class ScanFile:
     path: Path
     format: str
     channels: tuple[Channel, ...]
+
+    def shown(self, name: str | None = None) -> Channel:
+        """The channel of that name, or else the one that `read` chooses."""
+        named = [channel for channel in self.channels if channel.name == name]
+        return (named or sorted(self.channels, key=lambda c: _RANK.index(c.quantity)))[0]
 
 
 def open(path: Path | str) -> ScanFile:
@@ -337,8 +345,7 @@ def _choose(
 ) -> Frame:
     names = list(dict.fromkeys(frame.channel for frame in frames))
     if channel is None:
-        order = [*Quantity, None]
-        channel = min(frames, key=lambda frame: order.index(_quantity(frame))).channel
+        channel = min(frames, key=lambda frame: _RANK.index(_quantity(frame))).channel
     if channel not in names:
         raise NoSuchChannel(f"{path.name} has no channel {channel!r}; it has {', '.join(names)}")
     series = [frame for frame in frames if frame.channel == channel]

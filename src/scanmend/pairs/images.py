@@ -347,7 +347,6 @@ def _levelled(
 def _read(path: Path, reading: dict[str, Any]) -> Scan:
     size = reading.pop("size_nm", None)
     if size is not None and size[0] is None:
-        channels = io.open(path).channels
-        shown = next((c for c in channels if c.name == reading.get("channel")), channels[0])
+        shown = io.open(path).shown(reading.get("channel"))
         size = size[1] * shown.rows / shown.columns, size[1]
     return io.read(path, **reading, size_nm=size)

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import io
 from ..errors import RecipeError, ScanError
 from ..scan import Scan
 from .crystals import CRYSTALS, Crystal
@@ -124,6 +126,38 @@ def calibrate(
         reflections=len(indices),
         finest_nm=float(1 / np.hypot(*(indices @ basis).T).max()),
     )
+
+
+def read(
+    path: Path | str,
+    lattice: str,
+    channel: str | None = None,
+    direction: str | None = None,
+    *,
+    frame: int | None = None,
+    size_nm: tuple[float, float] | None = None,
+    unit: str | None = None,
+) -> tuple[Scan, Calibration, tuple[float, float] | None]:
+    """A scan as `io.read` has it, at the pitch of the crystal that `lattice` names.
+
+    Returns:
+        The scan, its calibration, and the pitch (rows, columns) before, nm; None where neither the
+        file nor `size_nm` says it.
+
+    Raises:
+        ReadError: As `io.read`, but for a file without a scale.
+        RecipeError: No crystal is called so.
+        ScanError: No such lattice is seen.
+    """
+    crystal, shown = crystal_named(lattice), io.open(path).shown(channel)
+    known = bool(shown.size_nm or size_nm)
+    held = size_nm if known else (float(shown.rows), float(shown.columns))
+    scan = io.read(path, channel, direction, frame=frame, size_nm=held, unit=unit)
+    found = calibrate(scan.values, crystal, scan.pixel_nm if known else None)
+    if known:
+        return found.applied(scan), found, scan.pixel_nm
+    said, _, *warnings = scan.history  # without the size that was only held for it
+    return found.applied(replace(scan, history=(said, *warnings)), known=False), found, None
 
 
 def _off(scale: Array, unit: Array) -> float:

@@ -65,6 +65,8 @@ class _Written(Event):
         restored_rows: Lines that went through the network for this result.
         output: The result, relative to the output folder.
         figure: Its figure; None where none was asked for.
+        frame: Number of the frame in a series, from 1 ...
+        frames: ... and how many there are; None and 0 of an image that stands alone.
     """
 
     seconds: float
@@ -74,6 +76,8 @@ class _Written(Event):
     restored_rows: int
     output: str
     figure: str | None
+    frame: int | None = None
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,8 @@ class Restored(_Written):
     def line(self) -> str:
         """Where the result is, and what the tip did."""
         part = "" if self.measured_rows == self.rows else f", {self.measured_rows} lines measured"
-        said = f"{self.name}: restored in {self.seconds:.2f} s{part} -> {self.output}"
+        which = "" if self.frame is None else f", frame {self.frame} of {self.frames}"
+        said = f"{self.name}{which}: restored in {self.seconds:.2f} s{part} -> {self.output}"
         if self.tip is not None:
             said += f"; {self.tip.line()}"
         return f"{said}; {self.advice}" if self.advice else said

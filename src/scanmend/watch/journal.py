@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class Entry:
         hashes: Of the result, and of its figure if there is one: by them they are known as ours.
         tip: The tip's state, as a table; None where there is none.
         at: When, ISO 8601 with zone.
+        frame: Number of the frame in a series, from 1; None of an image that stands alone ...
+        frames: ... and how many there are; they are done in their order.
     """
 
     file: str
@@ -49,6 +52,8 @@ class Entry:
     hashes: tuple[str, ...]
     tip: dict[str, Any] | None
     at: str
+    frame: int | None = None
+    frames: int = 0
 
 
 class Journal:
@@ -63,7 +68,7 @@ class Journal:
         self._path = folder / NAME
         self._of: dict[str, Entry] = {}
         self._hashes: dict[str, set[str]] = {}
-        self._by_content: dict[tuple[str, str], Entry] = {}
+        self._by_content: dict[tuple[str, str, int | None], Entry] = {}
         self._by_file: dict[str, Entry] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -90,10 +95,10 @@ class Journal:
             raise WriteError(f"{self._path} cannot be written: {error.strerror}") from error
         self._take(entry)
 
-    def done(self, sha256: str, model_sha256: str) -> Entry | None:
-        """The entry of a final result from that content by that model."""
-        entry = self._by_content.get((sha256, model_sha256))
-        return entry if entry and entry.final else None
+    def done(self, sha256: str, models: Iterable[str], frame: int | None = None) -> Entry | None:
+        """The entry of a final result from that content, or frame of it, by one of these models."""
+        entries = (self._by_content.get((sha256, model, frame)) for model in models)
+        return next((entry for entry in entries if entry and entry.final), None)
 
     def last(self, file: str) -> Entry | None:
         """The last entry of that file."""
@@ -136,7 +141,7 @@ class Journal:
         self._of.pop(entry.output, None)  # so that it becomes the last
         self._of[entry.output] = entry
         self._hashes.setdefault(entry.output, set()).update(entry.hashes)
-        self._by_content[entry.sha256, entry.model_sha256] = entry
+        self._by_content[entry.sha256, entry.model_sha256, entry.frame] = entry
         self._by_file[entry.file] = entry
 
 

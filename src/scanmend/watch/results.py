@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from .. import figures
-from ..io.write import WRITERS, whole
+from ..io.write import WRITERS, ending, whole
 from ..scan import Restoration
 from . import growing, tip
 from .folder import Stamp
@@ -26,12 +26,15 @@ class Source:
         file: Absolute.
         stamp: At that moment.
         sha256: Of its content.
+        frame, frames: Of a series, see `journal.Entry`.
     """
 
     name: str
     file: str
     stamp: Stamp
     sha256: str
+    frame: int | None = None
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,6 @@ class Results:
 
     settings: Settings
     journal: Journal
-    model_sha256: str
 
     def write(
         self,
@@ -74,7 +76,7 @@ class Results:
                 size_bytes=source.stamp.size_bytes,
                 modified_ns=source.stamp.modified_ns,
                 sha256=source.sha256,
-                model_sha256=self.model_sha256,
+                model_sha256=result.provenance["model_sha256"],
                 scan=beginning,
                 final=final,
                 complete=bool(growing.measured(result.measured).all()),
@@ -82,6 +84,8 @@ class Results:
                 hashes=tuple(map(sha256, written)),
                 tip=state.table() if state else None,
                 at=datetime.now().astimezone().isoformat(timespec="milliseconds"),
+                frame=source.frame,
+                frames=source.frames,
             )
             self.journal.add(entry)
         return output, figure
@@ -89,12 +93,14 @@ class Results:
     def _names(self, source: Source, beginning: tuple[str, ...]) -> tuple[str, str | None]:
         """Of result and figure: those of the same scan's earlier ones, else free ones.
 
-        STEM_restored, and if that is taken STEM-2_restored and so on: by the user, by another file
-        of that stem, or by another scan that had the file's name before.
+        STEM_restored, of a series STEM_frame001_restored, and if that is taken STEM-2_restored and
+        so on: by the user, by another file of that stem, or by another scan that had the file's
+        name before.
         """
+        verb = ending(None, None, "restored", source.frame)
         s, own = self.settings, Path(source.name)
         for number in itertools.count(1):
-            stem = f"{own.stem}{'' if number == 1 else f'-{number}'}_restored"
+            stem = f"{own.stem}{'' if number == 1 else f'-{number}'}{verb}"
             output = own.with_name(f"{stem}.{s.format}").as_posix()
             figure = own.with_name(f"{stem}.png").as_posix() if s.png else None
             entry = self.journal.of(output)
@@ -102,6 +108,7 @@ class Results:
                 entry.file == source.file
                 and (
                     entry.sha256 == source.sha256
+                    or (entry.frame is not None and entry.scan == beginning)  # of more frames now
                     or (not entry.complete and growing.goes_on(entry.scan, beginning))
                 )
             ):

@@ -16,7 +16,7 @@ class Settings:
     Attributes:
         folder: Where the microscope writes.
         output: Where results go; may be the same.
-        model: Name or path; the default one if None.
+        model: Name or path; the default one for what a scan measures if None.
         format: Suffix of the results, without its dot.
         png: Whether a figure is drawn besides.
         channel, direction: Of the files; by default as `scanmend.read`.

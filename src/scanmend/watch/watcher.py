@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import models, restoration
+from .. import io, models, restoration
 from ..errors import (
+    ModelError,
     NoSuchChannel,
     ReadError,
     ScaleMissing,
@@ -19,7 +20,6 @@ from ..errors import (
     UnknownFormat,
     UnsupportedFeature,
 )
-from ..io import read
 from ..scan import Restoration, Scan
 from . import growing, tip
 from .events import Event, Failed, Gone, Growing, Ignored, Restored, Seen
@@ -49,6 +49,7 @@ class _File:
         known: What was restored of it while it grew.
         grown: The content of which that is.
         told: Whether it was said that it cannot be read.
+        frame: Of a series, the one that comes next.
     """
 
     name: str
@@ -59,6 +60,7 @@ class _File:
     known: Restoration | None = None
     grown: str | None = None
     told: bool = False
+    frame: int = 1
 
     def known_by(self) -> dict[str, Any]:
         """What every event says of it."""
@@ -82,9 +84,11 @@ class Watcher:
     def __post_init__(self) -> None:
         if not self.settings.folder.is_dir():
             raise ReadError(f"there is no folder {self.settings.folder}: name one to watch")
-        self._model_sha256 = models.restorer(self.settings.model).sha256
+        model, there = self.settings.model, models.names()
+        asked = [model] if model else [n for n in (models.DEFAULT, models.OF_COUNTS) if n in there]
+        self._models = {models.restorer(name).sha256 for name in asked}
         self.journal = Journal(self.settings.output)
-        self._results = Results(self.settings, self.journal, self._model_sha256)
+        self._results = Results(self.settings, self.journal)
         self._files: dict[str, _File] = {}
         self._looked, self._began = -float("inf"), time.monotonic()
         self._last = ""
@@ -154,7 +158,7 @@ class Watcher:
     def _renew(self, file: _File, seen: Stamp, changed: float) -> None:
         now = time.monotonic()
         file.stamp, file.still_since, file.changed, file.told = seen, now, changed, False
-        file.due = now
+        file.due, file.frame = now, 1
 
     def _is_done(self, file: _File) -> bool:
         """Whether it was, going by what can be seen from outside."""
@@ -162,7 +166,8 @@ class Watcher:
         return (
             entry is not None
             and entry.final
-            and entry.model_sha256 == self._model_sha256
+            and entry.frame == (entry.frames or None)  # the last
+            and entry.model_sha256 in self._models
             and (entry.size_bytes, entry.modified_ns) == (seen.size_bytes, seen.modified_ns)
         )
 
@@ -187,7 +192,9 @@ class Watcher:
             if now - file.still_since < patience_s and ends_in_zeros(path):
                 file.due = file.still_since + patience_s
                 return
-            scan = read(path, s.channel, s.direction)
+            frames = io.open(path).shown(s.channel).frames
+            frame = file.frame if frames else None
+            scan = io.read(path, s.channel, s.direction, frame=frame)
             content = sha256(path)
             after = stamp(path)
         except FileNotFoundError:
@@ -203,9 +210,12 @@ class Watcher:
         if not settled and not missing:
             file.due = file.still_since + s.settle_s
             return
-        final = not missing or now - file.still_since >= patience_s
+        final = not missing or frames > 0 or now - file.still_since >= patience_s
         file.due = float("inf") if final else file.still_since + patience_s
-        yield from self._restored(file, scan, content, final)
+        source = Source(file.name, self._absolute(file.name), file.stamp, content, frame, frames)
+        yield from self._restored(file, scan, source, final)
+        if file.frame < frames:
+            file.frame, file.due, file.changed = file.frame + 1, now, time.monotonic()
 
     def _unreadable(
         self, file: _File, error: Exception, settled: bool, impatient: bool
@@ -226,11 +236,11 @@ class Watcher:
                 kind = Ignored if isinstance(error, _NO_SCAN) else Failed
                 yield kind(**file.known_by(), why=_why(error, file.name))
 
-    def _restored(self, file: _File, scan: Scan, content: str, final: bool) -> Iterator[Event]:
-        there = growing.measured(scan)
-        if (entry := self.journal.done(content, self._model_sha256)) is not None:
+    def _restored(self, file: _File, scan: Scan, source: Source, final: bool) -> Iterator[Event]:
+        there, content = growing.measured(scan), source.sha256
+        if (entry := self.journal.done(content, self._models, source.frame)) is not None:
             file.due = float("inf")
-            if entry.file != self._absolute(file.name):
+            if entry.file != self._absolute(file.name) and file.frame == 1:
                 same = f"the same as {Path(entry.file).name}, which is done: {entry.output}"
                 yield Ignored(**file.known_by(), why=same)
             return
@@ -249,10 +259,11 @@ class Watcher:
             result, lines = growing.extend(known, scan, self._restore)
             file.known, file.grown = (None, None) if final else (result, content)
             state = tip.measure(scan, result.mean) if final else None
-            source = Source(file.name, self._absolute(file.name), file.stamp, content)
             output, figure = self._results.write(source, result, final, state)
         except Exception as error:  # whatever it is, the next file is still to be restored
             file.due = float("inf")
+            if isinstance(error, ModelError):  # which is that of all frames
+                file.frame = source.frames
             yield Failed(**file.known_by(), why=_why(error, file.name))
             return
         facts = {
@@ -264,6 +275,8 @@ class Watcher:
             "restored_rows": lines,
             "output": output,
             "figure": figure,
+            "frame": source.frame,
+            "frames": source.frames,
         }
         if not final:
             yield Growing(**facts)

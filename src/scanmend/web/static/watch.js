@@ -109,13 +109,14 @@ function list(file) {
   find("files").insertBefore(item, after);
 }
 
-function saidOf({ event, why, seconds, measured_rows, rows, columns, size_bytes, at }) {
+function saidOf({ event, why, seconds, measured_rows, rows, columns, size_bytes, at, frame, frames }) {
   const clock = new Date(at).toLocaleTimeString([], { hour12: false });
   if (why) return `${clock} · ${why}`;
   if (event === "seen") return `${clock} · ${number(size_bytes / 1024)} KiB, being written`;
   const part = measured_rows < rows ? `line ${measured_rows} of ${rows}` : columns ? `${columns} × ${rows}` : "";
   const time = seconds == null ? "" : `picture after ${number(seconds, 2)} s`;
-  return [clock, part, time].filter(Boolean).join(" · ");
+  const which = frame ? `frame ${frame} of ${frames}` : "";
+  return [clock, which, part, time].filter(Boolean).join(" · ");
 }
 
 function count() {
@@ -148,8 +149,10 @@ async function select(name) {
     const scans = await Promise.all(names.map((scan) => fetchScan(scanUrl(file, scan))));
     if (turn !== shown) return; // another one is wanted by now
     find("empty").hidden = names.length > 0;
-    if (names.length) stage.show(new Map(names.map((scan, i) => [scan, scans[i]])));
-    else {
+    if (names.length) {
+      find("levelRow").hidden = scans[0].quantity === "counts"; // they have an origin
+      stage.show(new Map(names.map((scan, i) => [scan, scans[i]])));
+    } else {
       stage.clear();
       find("empty").textContent = file.why ?? "This file is still being written.";
     }
