@@ -23,7 +23,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from numpy.typing import NDArray
 
 from . import level
-from .resample import fill_gaps, fill_lines, line_phase
+from .resample import fill_gaps, fill_lines, line_phase, to_shape
 from .scan import Quantity, Restoration, Scan
 
 _NOT_MEASURED = "#8d99a6"
@@ -240,6 +240,10 @@ def _caption(scan: Scan, result: Restoration | None) -> tuple[str, str]:
     if taken.setpoint_nA is not None:
         amps = taken.setpoint_nA
         facts.append(f"{amps:.3g} nA" if abs(amps) >= 1 else f"{1e3 * amps:.3g} pA")
+    if taken.voltage_kV is not None:
+        facts.append(f"{taken.voltage_kV:g} kV")
+    if (dose := taken.dose_at(scan.pixel_nm)) is not None:
+        facts.append(f"{dose:.3g} electrons/Å²")
     if missing := np.count_nonzero(np.isnan(scan.values)):
         facts.append(f"grey: not measured ({missing / scan.values.size:.0%})")
     if result is not None and "model" in result.provenance:
@@ -276,10 +280,14 @@ def _label(quantity: Quantity, unit: str) -> str:
 
 def _change(scan: Scan, mean: Scan) -> tuple[str, str, Scan, NDArray[np.floating]]:
     """What the model did: a title, a label, the grid it is on, and the image."""
-    rows = mean.values.shape[0]
+    rows, columns = mean.values.shape
     values = scan.values.astype(np.float64)
     if mean.values.shape == scan.values.shape:
         return "removed", "measured − restored", scan, values - mean.values
+    if columns != values.shape[1]:  # finer on both axes
+        spline = to_shape(fill_gaps(scan).values, (rows, columns))
+        label = "restored − spline through the pixels"
+        return "added to a spline", label, mean, mean.values.astype(np.float64) - spline
     factor = rows // scan.values.shape[0]
     begun = np.flatnonzero(~np.isnan(values).all(axis=1))
     lines = fill_gaps(scan).values[begun].astype(np.float64)

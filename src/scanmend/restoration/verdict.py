@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import level
 from ..models import Model
-from ..scan import Restoration
+from ..scan import Quantity, Restoration
 from .prepare import OBLONG
 
 DOUBTFUL = 0.1
@@ -26,8 +26,8 @@ class Verdict:
         pixel_nm: Pitch (rows, columns) of the result, nm.
         model_pixel_nm: Least and greatest pitch that the model was trained at, nm.
         pitch_in_range: Whether the model saw the scan at its own pitch, to 10 %.
-        relief: From the 5th to the 95th percentile of the result without its plane: a few spikes,
-            or one step, must not set it.
+        relief: From the 5th to the 95th percentile of the result, of heights without their plane: a
+            few spikes, or one step, must not set it.
         unit: Of `relief`.
         doubtful: Share of the measured pixels whose spread exceeds a tenth of the relief.
         not_measured: Share of the pixels that are NaN.
@@ -58,7 +58,9 @@ def verdict(result: Restoration, model: Model) -> Verdict:
     known = np.isfinite(result.mean.values)
     spread = result.spread.values[known]
     spread = spread[np.isfinite(spread)]
-    ends = np.percentile(level.plane(result.mean)[0].values[known].astype(np.float64), (5, 95))
+    counts = result.mean.quantity is Quantity.COUNTS
+    flat = result.mean if counts else level.plane(result.mean)[0]
+    ends = np.percentile(flat.values[known].astype(np.float64), (5, 95))
     relief = float(ends[1] - ends[0])
     doubtful = float(np.mean(spread > DOUBTFUL * relief)) if spread.any() else None
     missing = 1 - float(np.mean(np.isfinite(result.measured.values)))
@@ -70,9 +72,22 @@ def verdict(result: Restoration, model: Model) -> Verdict:
     else:
         notes.append(
             f"{doubtful:.1%} of the pixels are doubtful: they may be off by more than a tenth of "
-            f"the relief, {relief:.3g} {unit}"
+            f"the {'contrast' if counts else 'relief'}, {float(f'{relief:.3g}'):g} {unit}"
         )
-    if not in_range:
+    if counts and said["task"] == "upscale":
+        share = said["factor"] ** 2
+        notes.append(f"each pixel has the counts of a measured one, {share} times its own share")
+    rows, columns = said.get("pixels_summed", (1, 1))
+    if (rows, columns) != (1, 1):
+        notes.append(
+            f"the model saw {rows} x {columns} pixels as one: no aperture passes anything finer"
+        )
+    elif counts and max(seen) > 1.1 * max(own):
+        notes.append(
+            f"the model made pixels of {max(seen):.3g} nm, and splines those of {max(own):.3g} nm: "
+            "no aperture passes anything finer"
+        )
+    elif not in_range:
         size = " x ".join(f"{p:.3g}" for p in own)
         shown = " x ".join(f"{p:.3g}" for p in seen)
         text = f"pixels of {size} nm are not the {low:g}-{high:g} nm that {model.name} learned from"

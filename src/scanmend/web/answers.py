@@ -34,7 +34,7 @@ def text(value: Any) -> str:
     return json.dumps(plain(value), allow_nan=False)
 
 
-def pixels(scan: Scan, side: int | None) -> Response:
+def pixels(scan: Scan, side: int | None, **more: Any) -> Response:
     """A scan as bytes, with at most `side` pixels a side, and a header that says the rest."""
     shown = _reduced(scan, side) if side and side < max(scan.values.shape) else scan
     rows, columns = shown.values.shape
@@ -46,6 +46,7 @@ def pixels(scan: Scan, side: int | None) -> Response:
         "unit": shown.quantity.value,
         "acquisition": asdict(shown.acquisition),
         "history": [step[:500] for step in shown.history[-20:]],  # headers have to be short
+        **more,
     }
     return Response(
         shown.values.astype("<f4", copy=False).tobytes(),
@@ -96,7 +97,7 @@ def arrays(job: Job, result: Restoration) -> Response:
 def ending(wish: Wish) -> str:
     """Of a result's name, as the command line has it."""
     verb = f"x{wish.factor}" if wish.task == "upscale" else "restored"
-    return ending_of(wish.channel, wish.direction, verb)[-100:]
+    return ending_of(wish.channel, wish.direction, verb, wish.frame)[-100:]
 
 
 def drawn(result: Restoration) -> bytes:

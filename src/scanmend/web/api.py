@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,9 @@ from starlette.datastructures import UploadFile
 from .. import __version__, io, models
 from ..errors import ModelError, ScanError
 from ..io.provenance import plain
+from ..restoration import counted
+from ..scan import Quantity
+from ..stem.crystals import CRYSTALS
 from ..study.store import NotKept
 from . import answers, reference
 from .files import File, Files
@@ -116,11 +119,12 @@ def index(request: Request) -> HTMLResponse:
 
 @router.get("/about")
 def about(here: Here) -> dict[str, Any]:
-    """Version, models, formats that are read, folders, suffixes to save as, and limits."""
+    """Version, models, formats that are read, lattices, folders, suffixes to save as, limits."""
     return {
         "version": __version__,
         "models": [_model(*known) for known in here.settings.known_models().items()],
         "formats": [reader.NAME for reader in io.FORMATS],
+        "lattices": {key: crystal.name for key, crystal in CRYSTALS.items()},
         "folders": here.folders.listed(),
         "suffixes": SUFFIXES,
         "upload_bytes": here.settings.upload_bytes,
@@ -140,7 +144,7 @@ async def send(here: Here, request: Request) -> dict[str, Any]:
 
     With an image of Omicron MATRIX go the .mtrx files of its experiment, each as "beside".
     Tells its id and its channels: name, quantity, unit, directions, rows, columns, size_nm as
-    (height, width), and how it was taken.
+    (height, width), frames of a series, and how it was taken.
     """
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         return _file(await _sent(here, request))
@@ -150,7 +154,9 @@ async def send(here: Here, request: Request) -> dict[str, Any]:
 @router.get("/files/{id}/scan", response_class=Response, responses=PIXELS)
 def file_scan(here: Here, id: str, which: Annotated[Shown, Query()]) -> Response:
     """One image of a file, as float32 (little-endian), row by row; `X-Scan` says the rest."""
-    return answers.pixels(here.files.scan(here.files.get(id), which.reading()), which.side)
+    scan = here.files.scan(here.files.get(id), which.reading())
+    dose = scan.acquisition.dose_at(scan.pixel_nm)
+    return answers.pixels(scan, which.side, dose_per_A2=dose)
 
 
 @router.post("/files/{id}/jobs", status_code=202)
@@ -249,6 +255,7 @@ def _model(name: str, source: Path | str) -> dict[str, Any]:
         "name": name,
         "tasks": model.card.get("tasks") or [model.card["task"]],
         "factors": model.factors,
+        "axes": model.card.get("axes", ["rows"]),
         "told": "ghosts" in model.card.get("told", ()),
         "pixel_nm": model.card["pixel_nm"],
         "quantity": model.card["quantity"],
@@ -281,15 +288,26 @@ def _file(file: File) -> dict[str, Any]:
     return plain({"id": file.id, "name": file.name, **file.about})
 
 
+def _default(known: Mapping[str, Path | str], quantity: Quantity) -> str:
+    """The first of the models for what a scan measures.
+
+    Raises:
+        ModelError: There is none, neither of ours nor of the user's.
+    """
+    fit = (n for n, path in known.items() if models.load(path).card["quantity"] == quantity.name)
+    return next(fit, None) or models.default(quantity)
+
+
 def _job(here: Parts, file: File, wish: Wish) -> Job:
     """Puts a job into the queue, once it is clear that it can be begun."""
     asked = wish.asked()
     known = here.settings.known_models()
-    if asked["model"] is not None and asked["model"] not in known:
-        raise ModelError(f"no model {asked['model']!r}: ask for one of {', '.join(known)}")
+    if wish.model is not None and wish.model not in known:
+        raise ModelError(f"no model {wish.model!r}: ask for one of {', '.join(known)}")
     scan = here.files.scan(file, wish.reading())
-    asked["model"] = asked["model"] or models.default(scan.quantity)
-    pixels = scan.values.size * (wish.factor if wish.task == "upscale" else 1)
+    asked["model"] = wish.model or _default(known, scan.quantity)
+    axes = 2 if counted.is_way_of(models.load(known[asked["model"]])) else 1
+    pixels = scan.values.size * (wish.factor**axes if wish.task == "upscale" else 1)
     if pixels > here.settings.pixels:
         raise ScanError(
             f"the result would have {pixels} pixels, and {here.settings.pixels} are allowed here"

@@ -123,7 +123,7 @@ class Files:
         return file
 
     def scan(self, file: File, which: dict[str, Any]) -> Scan:
-        """One image of it; `which` has the arguments of `io.read`.
+        """One image of it; `which` is that of `messages.Which.reading`.
 
         Raises:
             ReadError: It cannot be read, or not any more.

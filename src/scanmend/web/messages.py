@@ -19,7 +19,7 @@ _LENGTH = r"([0-9]{0,5}[1-9][0-9]{0,5}(\.[0-9]{0,20})?|0?\.[0-9]{0,5}[1-9][0-9]{
 
 
 class Which(BaseModel):
-    """Which image of a file; as `scanmend.read` has it."""
+    """Which image of a file; as `stem.calibration.read` has it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -34,9 +34,17 @@ class Which(BaseModel):
     unit: str | None = Field(
         None, max_length=40, description="Of the values, for a file that does not say it: nm, pA."
     )
+    frame: int | None = Field(
+        None, ge=1, le=10**9, description="Of a series, from 1; one must be chosen."
+    )
+    lattice: str | None = Field(
+        None,
+        max_length=40,
+        description="A crystal that the scan shows, one of /api/about: it puts the pitch right.",
+    )
 
     def reading(self) -> dict[str, object]:
-        """The arguments of `io.read`."""
+        """The arguments of `io.read`, and `lattice`."""
         size = None
         if self.size_nm:
             width, height = map(float, self.size_nm.split(","))
@@ -46,6 +54,8 @@ class Which(BaseModel):
             "direction": self.direction,
             "size_nm": size,
             "unit": self.unit,
+            "frame": self.frame,
+            "lattice": self.lattice,
         }
 
 
@@ -66,7 +76,9 @@ class Wish(Which):
     )
     draws: int = Field(0, ge=0, le=64, description="Other textures that would fit as well.")
     ghosts: bool = Field(False, description="Whether ghosts of a multiple tip are removed.")
-    mend: bool = Field(False, description="Whether upscaling removes damage as well.")
+    mend: bool = Field(
+        False, description="Whether upscaling removes damage as well. Of counts, it always does."
+    )
     seed: int = Field(0, ge=0, lt=2**31)
 
     def asked(self) -> dict[str, object]:

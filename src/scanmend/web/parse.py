@@ -2,8 +2,9 @@
 
     {"path", "name", "pixels", "cpu_s", "read"}
 
-`read` is null, and the answer tells the channels; or it has the arguments of `io.read`, and behind
-the line of the answer come its "bytes" of float32. What fails is {"error", "kind"}. Plain JSON,
+`read` is null, and the answer tells the channels; or it has the arguments of `io.read`, and the
+"lattice" that puts the pitch right, or null; behind the line of the answer come its "bytes" of
+float32. What fails is {"error", "kind"}. Plain JSON,
 because who reads a hostile file is not to be trusted with a pickle.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from .. import io
 from ..errors import ScanError, ScanmendError
 from ..scan import Scan
+from ..stem import calibration
 from .process import answering, limit
 
 
@@ -49,8 +51,10 @@ def _answer(asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             asdict(c) | {"quantity": c.quantity.name if c.quantity else None} for c in file.channels
         ]
         return {"format": file.format, "channels": channels}, b""
-    size = asked["read"].pop("size_nm")
-    scan = io.read(path, **asked["read"], size_nm=tuple(size) if size else None)
+    how = dict(asked["read"])
+    lattice = how.pop("lattice", None)
+    how["size_nm"] = tuple(how["size_nm"]) if how["size_nm"] else None
+    scan = calibration.read(path, lattice, **how)[0] if lattice else io.read(path, **how)
     scan = _named(scan, path.name, name)
     about = {
         "shape": scan.values.shape,

@@ -33,7 +33,7 @@ class Reader(Process):
         return self._ask(path, name, None)[0]
 
     def scan(self, path: Path, name: str, which: dict[str, Any]) -> Scan:
-        """One image of it; `which` has the arguments of `io.read`, all of them.
+        """One image of it; `which` is that of `messages.Which.reading`.
 
         Raises:
             ScanmendError: What `io.read` raises, or the file is beyond a limit.

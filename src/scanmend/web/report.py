@@ -43,13 +43,14 @@ def page(job: Job, result: Restoration, figure: bytes) -> str:
     scan = result.measured
     height, width = scan.size_nm
     rows, columns = scan.values.shape
-    taken = {
+    taken: dict[str, Any] = {
         "size": f"{width:.5g} × {height:.5g} nm",
         "pixels": f"{columns} × {rows}",
-        "quantity": f"{scan.quantity.name.lower()}, {scan.quantity.value}",
+        "quantity": ", ".join(dict.fromkeys((scan.quantity.name.lower(), scan.quantity.value))),
     }
     acquisition = scan.acquisition
     taken |= {name: getattr(acquisition, name) for name in acquisition.__slots__}
+    taken["dose_per_A2"] = acquisition.dose_at(scan.pixel_nm)
     return _PAGE.substitute(
         name=escape(f"{job.name}: {result.provenance.get('task', 'restored')}"),
         figure=base64.b64encode(figure).decode(),

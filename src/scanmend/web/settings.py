@@ -10,7 +10,7 @@ from .. import models
 
 SUFFIXES = (
     *(".sxm", ".dat", ".sm4", ".nid", ".stp", ".top", ".gwy", ".gsf", ".nc", ".ibw", ".npy"),
-    *(".tif", ".tiff", ".png", ".dm3", ".dm4", ".ser", ".emi", ".emd", ".hdf5", ".h5"),
+    *(".tif", ".tiff", ".png", ".dm3", ".dm4", ".ser", ".emi", ".emd", ".hdf5", ".hspy", ".h5"),
     *("_mtrx", ".spm", ".mi", ".par", ".tf0", ".xqd", ".bcr", ".nan", ".zad"),
 )
 """Ends of names under which files are listed and stored; what they hold, the readers decide."""

@@ -73,6 +73,7 @@ function present(stage, scans, verdict) {
   if (!scans.size) return stage.clear();
   const names = [...scans.keys()].filter((name) => name !== "measured");
   const [measured, restored] = [scans.get("measured"), scans.get("restored")];
+  find("levelRow").hidden = measured.quantity === "counts";
   if (restored?.values.length === measured.values.length) names.splice(1, 0, "removed");
   find("right").replaceChildren(...names.map((name) => make("option", {}, name)));
   if (names.includes(stage.right)) find("right").value = stage.right;

@@ -9,6 +9,7 @@ import { lacksScale, which } from "./task.js";
 import { electrical, number } from "./units.js";
 
 const THUMB = 96; // pixels a side that are fetched
+const [WARNING, CALIBRATED] = ["warning: ", "calibrated "]; // what such steps of a history begin with
 
 const find = (id) => document.getElementById(id);
 
@@ -94,6 +95,13 @@ export function imagesOf(file) {
   return images.sort((a, b) => rank(a) - rank(b));
 }
 
+/** Shows which frame of a series it is; nothing of an image that stands alone. */
+export function frames({ image: { channel }, frame }) {
+  find("frames").hidden = !channel.frames;
+  Object.assign(find("frame"), { max: channel.frames, value: frame });
+  find("frameCount").textContent = `of ${channel.frames}`;
+}
+
 /** Shows the images of a file as radio buttons; `choose(image)` when another is chosen. */
 export function thumbnails(work, choose) {
   find("channels").replaceChildren(
@@ -103,6 +111,7 @@ export function thumbnails(work, choose) {
       const radio = make("input", { type: "radio", name: "image", checked: image === work.image });
       radio.addEventListener("change", () => choose(image));
       const asked = { ...which({ ...work, image }), side: THUMB };
+      if (channel.size_nm) delete asked.lattice; // which changes no picture, and takes its time
       if (!lacksScale(channel, work.scale)) thumbnail(canvas, query(`api/files/${work.file.id}/scan`, asked));
       const foreign = !channel.quantity && channel.unit;
       radio.disabled = Boolean(foreign);
@@ -118,7 +127,7 @@ export function thumbnails(work, choose) {
 export async function thumbnail(canvas, url) {
   try {
     const scan = await fetchScan(url);
-    const values = subtractPlane(scan, fitPlane(scan));
+    const values = scan.quantity === "counts" ? scan.values : subtractPlane(scan, fitPlane(scan));
     canvas.width = scan.columns;
     canvas.height = scan.rows;
     const [height, width] = sizeOf(scan);
@@ -133,8 +142,8 @@ export async function thumbnail(canvas, url) {
   }
 }
 
-/** How a scan was taken, as far as its file says. */
-export function facts(file, scan) {
+/** How a scan was taken, as far as its file says, and what is odd about its numbers. */
+export function facts({ file }, scan) {
   const [height, width] = sizeOf(scan);
   const taken = scan.acquisition;
   const missing = scan.values.reduce((n, v) => n + (v !== v), 0) / scan.values.length;
@@ -144,7 +153,13 @@ export function facts(file, scan) {
     pixels: `${scan.columns} × ${scan.rows}, ${number(scan.pixel[1])} nm each`,
     bias: taken.bias_V == null ? null : electrical(taken.bias_V, "V"),
     setpoint: taken.setpoint_nA == null ? null : electrical(taken.setpoint_nA, "nA"),
+    voltage: taken.voltage_kV && `${number(taken.voltage_kV)} kV`,
+    detector: taken.detector,
+    dose: scan.dose_per_A2 && `${number(scan.dose_per_A2)} electrons/Å²`,
+    beam: taken.beam_current_pA && `${number(taken.beam_current_pA)} pA`,
+    dwell: taken.dwell_us && `${number(taken.dwell_us)} µs a pixel`,
     taken: taken.started?.replace("T", " ").slice(0, 19),
+    scale: scan.history.findLast((step) => step.startsWith(CALIBRATED))?.slice(CALIBRATED.length),
     "not measured": missing ? `${number(100 * missing, 2)} % of the pixels, grey` : null,
   };
   find("facts").replaceChildren(
@@ -152,4 +167,7 @@ export function facts(file, scan) {
       .filter(([, value]) => value)
       .flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
   );
+  const odd = scan.history.filter((step) => step.startsWith(WARNING));
+  find("warnings").hidden = !odd.length;
+  find("warnings").replaceChildren(...odd.map((step) => make("li", {}, step.slice(WARNING.length))));
 }

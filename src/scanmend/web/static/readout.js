@@ -55,7 +55,7 @@ const frequency = ([y, x]) => [
 
 function idle(stage) {
   if (stage.line) return "Alt and arrows move the end of the line.";
-  return "Point to read heights; drag with Shift to draw a line.";
+  return "Point to read values; drag with Shift to draw a line.";
 }
 
 /** Draws the profiles along the stage's line, of the surfaces that are shown. */

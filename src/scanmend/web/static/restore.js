@@ -12,6 +12,7 @@ const KEYS = [
   ["o", "choose files to open; or drop them anywhere"],
   ["r / s", "restore / stop"],
   ["[ / ]", "previous, next opened scan"],
+  [", / .", "previous, next frame of a series"],
   ["v", "side by side, or a slider between measured and restored"],
   ["n", "what is shown on the right: restored, removed, spread, draws"],
   ["f", "surface or Fourier transform"],
@@ -31,14 +32,14 @@ const find = (id) => document.getElementById(id);
 const stage = new Stage(find("left"), find("rightCanvas"));
 const show = controls(stage);
 
-/** @type {object[]} Opened scans: name, file, image, scale, scans, job, and why one failed. */
+/** @type {object[]} Opened scans: name, file, image, frame, scale, scans, job, and why one failed. */
 const works = [];
 let current = null;
 let about = null;
 
 /** Opens what `fetchFile` promises, and begins, if that is wished. */
 async function open(name, fetchFile) {
-  const work = { name, scans: new Map(), job: null, error: null, scale: {} };
+  const work = { name, frame: 1, scans: new Map(), job: null, error: null, scale: {} };
   works.push(work);
   if (!current || current.file || current.error) select(work);
   list();
@@ -56,7 +57,7 @@ async function open(name, fetchFile) {
 
 function begins(work) {
   if (work.error || !task.beginsAtOnce() || task.lacksScale(work.image.channel, work.scale)) return;
-  if (task.knows(work.image.channel)) run(work);
+  if (task.knows(work)) run(work);
 }
 
 /** Shows an opened scan, and fetches what is not here yet. */
@@ -69,17 +70,25 @@ async function select(work) {
   task.complain(work.error ?? work.job?.error);
   if (!work.scans.size) blank();
   if (!work.file) return;
-  task.askScale(work.image.channel, work.scale);
-  opening.thumbnails(work, (image) => choose(work, image));
+  ask(work);
   await load(work);
 }
 
-/** Another channel or direction of the same file. */
-async function choose(work, image) {
+/** Shows the choices that an image leaves. */
+function ask(work) {
+  task.askScale(work);
+  task.suit(work);
+  opening.thumbnails(work, (image) => choose(work, image));
+  opening.frames(work);
+}
+
+/** Another channel, direction or frame of the same file, or another scale. */
+async function choose(work, image, frame = 1, scale = work.scale) {
   await forget(work);
-  work.image = image;
-  task.askScale(image.channel, work.scale);
+  Object.assign(work, { image, frame, scale });
   task.report(null);
+  task.complain(null);
+  ask(work);
   blank();
   await load(work);
   begins(work);
@@ -88,6 +97,7 @@ async function choose(work, image) {
 /** Shows no scan, while there is none. */
 function blank() {
   find("facts").replaceChildren();
+  find("warnings").hidden = true;
   show(new Map());
 }
 
@@ -120,7 +130,7 @@ async function load(work) {
 }
 
 function present(work) {
-  opening.facts(work.file, work.scans.get("measured"));
+  opening.facts(work, work.scans.get("measured"));
   if (work.job?.state === "done") task.offerResult(work.job, about.suffixes);
   show(work.scans, work.job?.verdict);
 }
@@ -170,14 +180,11 @@ function step(by) {
 }
 
 /** Reads the scan anew with the scale that was typed. */
-async function reread() {
-  await forget(current);
-  current.scale = task.typedScale();
-  task.complain(null);
-  opening.thumbnails(current, (image) => choose(current, image));
-  const work = current;
-  await load(work);
-  begins(work);
+const reread = () => choose(current, current.image, current.frame, task.typedScale());
+
+/** Shows a frame of a series, if there is one of that number. */
+function turn(to) {
+  if (to >= 1 && to <= current?.image?.channel.frames) choose(current, current.image, to);
 }
 
 const actions = {
@@ -186,6 +193,8 @@ const actions = {
   s: () => current?.job && task.isBusy(current.job) && task.stop(current.job.id),
   "[": () => step(-1),
   "]": () => step(1),
+  ",": () => turn(current?.frame - 1),
+  ".": () => turn(current?.frame + 1),
 };
 
 frame(KEYS, actions);
@@ -196,9 +205,10 @@ find("task").addEventListener("submit", (event) => {
 });
 find("stop").addEventListener("click", actions.s);
 find("reread").addEventListener("click", reread);
+find("frame").addEventListener("change", ({ target }) => turn(target.valueAsNumber));
 try {
   about = await getJSON("api/about");
-  task.offer(about.models);
+  task.offer(about.models, about.lattices);
   opening.browse(about.folders, open, (error) => task.complain(error.message));
 } catch (error) {
   task.complain(error.message);

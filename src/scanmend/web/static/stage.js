@@ -12,7 +12,7 @@ const PAIR = ["measured", "restored"];
 
 /** Tells of "levels", "pictures" and "point" when these have changed. */
 export class Stage extends EventTarget {
-  /** Of the picture: "plane", "lines" or "none". */
+  /** Of the picture: "plane", "lines" or "none"; counts have an origin, and stay as they are. */
   level = "plane";
   colours = CHOICES[0];
   layout = "side";
@@ -146,7 +146,7 @@ export class Stage extends EventTarget {
       return withValues(measured, measured.values.map((v, i) => v - restored.values[i]));
     }
     const scan = this.scans.get(name);
-    if (name === "spread" || this.level === "none") return scan;
+    if (name === "spread" || this.level === "none" || scan.quantity === "counts") return scan;
     // One plane for all, the one of what was mended: where nothing was done, heights agree.
     this.#plane ??= fitPlane(this.scans.get("restored") ?? this.scans.get("measured"));
     const flat = withValues(scan, subtractPlane(scan, this.#plane));
