@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from setting import heading, table
 
+from scanmend.defects.targets import ONE, target
 from scanmend.engine import cores
 from scanmend.stm import experiment as experiments
 from scanmend.stm import record
@@ -124,7 +125,7 @@ def make(count: int, folder: Path) -> None:
     took = time.perf_counter() - start
     size = sum(store.path(shard).stat().st_size for shard in range(store.shards))
     sample = [record.simulation(store, number) for number in range(0, count, max(1, count // 500))]
-    maps = np.stack([one.target(("chalcogen vacancy", "dopant")).max(0) for one in sample])
+    maps = np.stack([target(one, [ONE])[0] for one in sample])
     faults = sum(one.fault is not None for one in sample) / len(sample)
     rows = [
         ("scans", f"{count}"),

@@ -26,7 +26,18 @@ LAYERS = [
         "shards",
     ),
     *("crystals", "stm", "stem", "degrade", "pairs", "generate", "engine", "models"),
-    *("restoration", "atoms", "evaluate", "nets", "objective", "train", "demo", "watch", "study"),
+    *(
+        "restoration",
+        "atoms",
+        "defects",
+        "evaluate",
+        "nets",
+        "objective",
+        "train",
+        "demo",
+        "watch",
+        "study",
+    ),
     *("web", "cli"),
 ]
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.parent != ROOT or not p.stem.startswith("__"))

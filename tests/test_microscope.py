@@ -19,7 +19,7 @@ from scanmend.stm.experiment import Experiment, load, parse, presets
 from scanmend.stm.microscope import Microscope, _margin_nm, _piece_nm
 from scanmend.stm.raster import CORNERS
 from scanmend.stm.session import Conditions, Session
-from scanmend.stm.simulation import SeenDefect, Simulation
+from scanmend.stm.simulation import Simulation
 from scanmend.stm.topograph import newton
 
 Image = NDArray[np.floating]
@@ -347,29 +347,6 @@ def test_without_distortion_defects_are_where_they_are():
             place = 23.5 + defect.y_nm / scan.pixel_nm, 23.5 + defect.x_nm / scan.pixel_nm
             assert defect.trace == pytest.approx(place, abs=1e-6)
             assert defect.retrace == pytest.approx(place, abs=1e-6)
-
-
-def test_a_target_has_its_peaks_at_the_defects():
-    (scan, _) = session(COPPER)
-    defects = (
-        SeenDefect("adatom", 0, 0, (10.0, 20.0), (0, 0)),
-        SeenDefect("adatom", 0, 0, (10.0, 22.0), (0, 0)),
-        SeenDefect("vacancy", 0, 0, (30.5, 7.0), (0, 0)),
-        SeenDefect("vacancy", 0, 0, (math.nan, math.nan), (5.0, 5.0)),
-        SeenDefect("step", 0, 0, (40.0, 40.0), (0, 0)),
-    )
-    scan = replace(scan, defects=defects)
-    maps = scan.target(["vacancy", "adatom", "dopant"], sigma_nm=2 * scan.pixel_nm)
-    assert maps.shape == (3, 48, 48)
-    assert maps.dtype == np.float32
-    adatoms = maps[1]
-    assert adatoms[10, 20] == adatoms[10, 22] == adatoms.max() == 1
-    assert adatoms[10, 21] == pytest.approx(math.exp(-1 / 8)), "the highest, not the sum"
-    assert adatoms[12, 20] == pytest.approx(math.exp(-0.5))
-    assert maps[0].max() == maps[0][30, 7] == maps[0][31, 7] == pytest.approx(math.exp(-1 / 32))
-    assert maps[0][5, 5] < 1e-6
-    assert not maps[2].any()
-    assert scan.target([]).shape == (0, 48, 48)
 
 
 # What comes out

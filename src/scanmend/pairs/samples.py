@@ -122,11 +122,11 @@ def sample(source: Source, mix: Mix, seed: int, number: int, split: str = "train
 
     affine = Affine.of(measured)
     gain = np.exp(rng.normal(0, mix.gain))
-    background = _background(mix.side, rng)
+    ground = background(mix.side, rng)
     return Sample(
-        known=np.float32(gain) * affine.apply(known) + background,
+        known=np.float32(gain) * affine.apply(known) + ground,
         mask=mask,
-        target=np.float32(gain) * affine.apply(target) + background,
+        target=np.float32(gain) * affine.apply(target) + ground,
         told=told(clean.pixel_nm, mend=mend, ghosts=ghosts),
     )
 
@@ -164,7 +164,7 @@ def _measured_lines(mix: Mix, factor: int, rng: np.random.Generator) -> tuple[in
     return tuple(lines.tolist())
 
 
-def _background(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+def background(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A patch of a whole levelled scan is neither level nor centred: it may lie on any terrace."""
     if rng.random() < 0.5:
         return np.zeros((side, side), np.float32)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,6 @@ from ..scan import Acquisition, Quantity, Scan
 Image = NDArray[np.float32]
 
 INSTRUMENT = "simulated by scanmend"
-TARGET_NM = 0.12  #: [nm] standard deviation of the Gaussians that mark defects
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +87,6 @@ class Simulation:
     def truth(self) -> Scan:
         """The topograph of an ideal microscope."""
         return self._scan(self.topograph_nm, None, None, Quantity.HEIGHT)
-
-    def target(self, kinds: Sequence[str], sigma_nm: float = TARGET_NM) -> Image:
-        """Maps of the defects in the trace, each a Gaussian of height 1; (kinds, rows, columns).
-
-        Where Gaussians of a class overlap, the highest counts.
-        """
-        rows, columns = self.trace_nm.shape
-        maps = np.zeros((len(kinds), rows, columns), np.float32)
-        y, x = np.arange(rows)[:, None], np.arange(columns)
-        for defect in self.defects:
-            row, column = defect.trace
-            if defect.kind in kinds and not math.isnan(row):
-                far = ((y - row) ** 2 + (x - column) ** 2) * (self.pixel_nm / sigma_nm) ** 2
-                place = maps[kinds.index(defect.kind)]
-                np.maximum(place, np.exp(-far / 2), out=place)
-        return maps
 
     def _scan(
         self, values: Image, channel: str | None, direction: str | None, quantity: Quantity

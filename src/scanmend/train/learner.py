@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from .. import models
 from ..engine.machine import abilities
 from ..errors import TrainingError
-from .lesson import Sampler
+from .lesson import Adapts, Sampler
 from .processes import Processes
 from .settings import Settings
 
@@ -140,16 +140,18 @@ def _begin(net: nn.Module, settings: Settings) -> dict[str, str]:
     model = models.load(settings.start)
     alike = model.card.get("told") == list(getattr(settings.lesson, "TOLD", ()))
     graph = onnx.load(model.path).graph
-    stored = {one.name: one for one in graph.initializer}
+    stored = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     # Of several equal weights, as an untrained network has them, the exporter stores one.
     for node in graph.node:
         if node.op_type == "Identity" and node.input[0] in stored:
             stored[node.output[0]] = stored[node.input[0]]
+    if isinstance(settings.lesson, Adapts):
+        stored = settings.lesson.adapted(stored, model.card)
     weights = net.state_dict()
     for name, value in weights.items():
         if name.startswith("told.") and not alike:
             continue
-        found = numpy_helper.to_array(stored[name]) if name in stored else None
+        found = stored.get(name)
         if found is None or found.shape != value.shape:
             size = "missing" if found is None else f"of shape {found.shape}"
             raise TrainingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,4 +52,19 @@ class Lesson(Protocol):
 
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What a model file must say so that it can be run."""
+        ...
+
+
+@runtime_checkable
+class Adapts(Protocol):
+    """A lesson that can begin with the weights of a network of other planes."""
+
+    def adapted(
+        self, weights: dict[str, NDArray[Any]], card: dict[str, Any]
+    ) -> dict[str, NDArray[Any]]:
+        """The weights of a model, by their names, as this lesson's network has them.
+
+        Raises:
+            TrainingError: They are of another network altogether.
+        """
         ...

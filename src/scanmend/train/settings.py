@@ -12,10 +12,16 @@ from .. import generate, models
 from ..errors import RecipeError
 from .counted import Counted
 from .lesson import Lesson
+from .marked import Marked
 from .mixed import Mixed
 from .paired import Paired
 
-LESSONS: dict[str, type[Lesson]] = {"mixed": Mixed, "counted": Counted, "paired": Paired}
+LESSONS: dict[str, type[Lesson]] = {
+    "mixed": Mixed,
+    "counted": Counted,
+    "paired": Paired,
+    "marked": Marked,
+}
 """What can be taught: a settings file has one table of these names."""
 
 

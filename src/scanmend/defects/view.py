@@ -1,0 +1,29 @@
+"""A scan as a network that finds defects is shown it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import level
+from ..normalise import Affine
+from ..resample import fill_gaps
+from ..restoration import prepare
+from ..restoration.posterior import VIEW
+from ..scan import Scan
+
+
+def view(scan: Scan) -> NDArray[np.float32]:
+    """The scan in the model's range, and 1 where it was measured; shape (2, rows, columns).
+
+    Jumps between lines and a plane are taken off, holes filled in, and heights brought to the range
+    that `restoration` has them in; what stands out of it, as a crash of the tip does, is cut.
+
+    Raises:
+        ScanError: Nothing was measured, or all of it is flat.
+    """
+    aligned = scan.after("lines aligned", scan.values - level.jumps(scan)[:, None])
+    levelled, _ = prepare.levelled(aligned)
+    heights = Affine.of(levelled).apply(fill_gaps(levelled).values)
+    seen = np.clip(heights, -VIEW, VIEW)
+    return np.stack([seen, np.isfinite(scan.values).astype(np.float32)])
