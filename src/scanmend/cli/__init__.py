@@ -21,6 +21,7 @@ from .atoms import atoms
 from .batch import Progress, Result, each, expand, why
 from .bench import bench
 from .calibrate import calibrate
+from .defects import defects
 from .evaluate import evaluate
 from .info import info
 from .options import (
@@ -160,6 +161,7 @@ def degrade(
 for command in (
     info,
     atoms,
+    defects,
     calibrate,
     simulate,
     pairs,

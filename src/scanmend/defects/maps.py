@@ -1,0 +1,107 @@
+"""From a scan to maps of defects: a plane for each class, high where one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import models, resample
+from ..errors import ModelError
+from ..normalise import Affine
+from ..restoration import prepare
+from ..restoration.posterior import REACH, VIEW
+from ..restoration.tiles import whole
+from ..scan import Scan
+
+THRESHOLD = 0.5
+"""How high the map of a network must be for a defect, if the model's card does not say it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """How much each place of a scan looks like the middle of a defect.
+
+    Attributes:
+        scan: Which.
+        values: A plane for each class, float32, shape (classes, rows, columns), on a grid that
+            covers the scan; 0 where it was not measured.
+        classes: What is mapped, in the order of the planes.
+        sigma_nm: Standard deviation of the peak that a defect makes, about, nm.
+        threshold: What a peak must reach at least to be one.
+        unit: What 1 is: "of 1" of networks, at a defect; "standard deviations", of noise.
+        made: What made them, plain JSON values.
+    """
+
+    scan: Scan
+    values: NDArray[np.float32]
+    classes: tuple[str, ...]
+    sigma_nm: float
+    threshold: float
+    unit: str = "of 1"
+    made: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def pixel_nm(self) -> tuple[float, float]:
+        """Pitch of the maps, which may not be that of the scan, nm."""
+        (height, width), (rows, columns) = self.scan.size_nm, self.values.shape[1:]
+        return height / rows, width / columns
+
+
+def maps(scan: Scan, model: models.Model) -> Maps:
+    """Runs a model that finds defects.
+
+    The scan is shown to it as to a model that restores: without jumps of the tip's length and
+    without its plane, gaps filled in and said to be gaps, at a pitch that it knows.
+
+    Args:
+        scan: Measured or restored.
+        model: See `finder.model_for`.
+
+    Raises:
+        ModelError: The model finds no defects, or does not fit the scan's unit, pixels or size.
+        ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large or
+            too small.
+    """
+    if not model.finds_defects:
+        raise ModelError(
+            f"{model.name} restores scans and finds no defects: name a material, or another model"
+        )
+    prepare.sound(scan, model, *scan.values.shape)
+    prepare.must_be_near(scan.pixel_nm, model)
+    pitch = prepare.pitch(scan.pixel_nm, model)
+    _must_be_large(scan, pitch, model)
+    levelled = prepare.levelled(prepare.aligned(scan, model)[0])[0]
+    work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
+    mask = prepare.measured(scan, work.values.shape)
+    image = np.clip(Affine.of(levelled).apply(work.values), -VIEW, VIEW)
+    card = model.card
+    call = whole(model.network, card["multiple"], card.get("reach", REACH))
+    return Maps(
+        scan,
+        call(np.stack([image, mask]), 0.0) * mask,
+        tuple(card["classes"]),
+        card["sigma_nm"],
+        card.get("threshold", THRESHOLD),
+        made={
+            "model": model.name,
+            "model_sha256": model.sha256,
+            "runtime": model.network.runtime,
+            "model_pixel_nm": list(work.pixel_nm),
+        },
+    )
+
+
+def _must_be_large(scan: Scan, pitch: tuple[float, float], model: models.Model) -> None:
+    """Refuses a scan of which a network cannot see as much as it learnt from."""
+    card = model.card
+    least = min(card.get("reach", REACH), card.get("side", REACH))
+    sides = [round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)]
+    if min(sides) < least:
+        rows, columns = sides
+        raise ModelError(
+            f"{model.name} looks {least} pixels far, and this scan has {columns}x{rows} of the "
+            f"{max(pitch):.3g} nm it is shown: take a scan of {least * max(pitch):.3g} nm or more"
+        )

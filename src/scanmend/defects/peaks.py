@@ -1,0 +1,155 @@
+"""From maps to defects: places finer than a pixel, classes, scores."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+
+from ..atoms.places import first_of_pairs
+from ..errors import ScanError
+from .edges import at_edge
+from .maps import Maps
+
+Array = NDArray[np.float64]
+
+_APART = 2.0  # standard deviations of a peak that two are apart at least
+_FARTHEST_PX = 3  # pixels beside the highest one that are fitted at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Defects:
+    """What was found, the surest first; all arrays have shape (n,) but places.
+
+    Attributes:
+        places_nm: (x, y) from the frame's middle, y downwards, nm; shape (n, 2).
+        places_px: (row, column) of the scan's pixels' middles; shape (n, 2).
+        kinds: Class of each.
+        scores: How high the map is there.
+        edge: Whether the frame's edge or a gap is so near that part of it may be beyond.
+    """
+
+    places_nm: Array
+    places_px: Array
+    kinds: tuple[str, ...]
+    scores: Array
+    edge: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Defects, and the maps in which they were found, to ask about other places.
+
+    Attributes:
+        maps: Of the scan.
+        defects: Their peaks.
+        threshold: What they reach at least.
+    """
+
+    maps: Maps
+    defects: Defects
+    threshold: float
+
+    def score_at(self, places_nm: Array, kinds: Sequence[str], radius_nm: float) -> Array:
+        """The highest of a class's map within `radius_nm` of each place, whether a peak or not.
+
+        Args:
+            places_nm: (x, y) from the middle, nm; shape (n, 2).
+            kinds: A class for each place; of one that is not mapped, the highest of all maps.
+            radius_nm: How far from there.
+
+        Returns:
+            Shape (n,); NaN where no pixel is that near.
+        """
+        values, pixel_nm = self.maps.values, np.array(self.maps.pixel_nm)
+        shape = np.array(values.shape[1:])
+        reach = np.ceil(radius_nm / pixel_nm).astype(np.int64)
+        scores = np.full(len(kinds), np.nan)
+        for index, (place, kind) in enumerate(zip(places_nm, kinds, strict=True)):
+            centre = place[::-1] / pixel_nm + (shape - 1) / 2
+            low = np.clip(np.rint(centre).astype(np.int64) - reach, 0, shape)
+            high = np.clip(np.rint(centre).astype(np.int64) + reach + 1, 0, shape)
+            y, x = (
+                (np.arange(a, b) - c) * p
+                for a, b, c, p in zip(low, high, centre, pixel_nm, strict=True)
+            )
+            near = y[:, None] ** 2 + x**2 <= radius_nm**2
+            if near.any():
+                planes = values[:, low[0] : high[0], low[1] : high[1]]
+                if kind in self.maps.classes:
+                    planes = planes[[self.maps.classes.index(kind)]]
+                scores[index] = planes[:, near].max()
+        return scores
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each class."""
+        many = Counter(self.defects.kinds)
+        return {kind: many[kind] for kind in self.maps.classes}
+
+
+def find(maps: Maps, threshold: float | None = None, apart_nm: float | None = None) -> Found:
+    """Finds the peaks of maps: a place has one class, that of the highest of the maps there.
+
+    Args:
+        maps: Of a network, or of a method in `classical`.
+        threshold: How high a peak is at least; by default as high as `maps` says.
+        apart_nm: How far apart two of them are at least, of whichever classes, nm; by default two
+            standard deviations of a peak.
+
+    Raises:
+        ScanError: One of these is no positive number.
+    """
+    threshold = maps.threshold if threshold is None else threshold
+    apart_nm = _APART * maps.sigma_nm if apart_nm is None else apart_nm
+    for name, number in (("threshold", threshold), ("distance apart", apart_nm)):
+        if not 0 < number < np.inf:
+            raise ScanError(f"the {name} of defects must be positive, got {number:g}")
+    best = maps.values.max(axis=0)
+    window = [2 * max(1, int(apart_nm / 2 / p)) + 1 for p in maps.pixel_nm]
+    peaks = (best >= threshold) & (best == maximum_filter(best, window, mode="nearest"))
+    at = np.argwhere(peaks)
+    at = at[np.argsort(-best[tuple(at.T)], kind="stable")]
+    kind = maps.values[:, at[:, 0], at[:, 1]].argmax(axis=0)
+    scores = best[tuple(at.T)].astype(np.float64)
+    yx = (at + _vertices(maps, kind, at) - (np.array(best.shape) - 1) / 2) * maps.pixel_nm
+    kept = first_of_pairs(yx, apart_nm)
+    places, scores, kind = yx[kept, ::-1], scores[kept], kind[kept]
+    scan = maps.scan
+    own_px = yx[kept] / scan.pixel_nm + (np.array(scan.values.shape) - 1) / 2
+    names = tuple(maps.classes[k] for k in kind)
+    return Found(maps, Defects(places, own_px, names, scores, at_edge(scan, places)), threshold)
+
+
+def _vertices(maps: Maps, kind: NDArray[np.int64], at: NDArray[np.int64]) -> Array:
+    """By how many pixels the middle of a Gaussian lies off each of these, (row, column).
+
+    The logarithm of a Gaussian is a parabola: fitted by least squares, each pixel with the weight
+    of its value squared, since that is what the logarithm takes from the weight of errors.
+
+    References:
+        H. Guo, IEEE Signal Process. Mag. 28, 134 (2011), doi:10.1109/MSP.2011.941846
+    """
+    reach = [min(max(1, round(maps.sigma_nm / p)), _FARTHEST_PX) for p in maps.pixel_nm]
+    y, x = (a.ravel() for a in np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1])
+    shape = maps.values.shape[1:]
+    rows, columns = at[:, :1] + y, at[:, 1:] + x
+    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    rows, columns = rows.clip(0, shape[0] - 1), columns.clip(0, shape[1] - 1)
+    values = maps.values[kind[:, None], rows, columns].astype(np.float64)
+    values = np.where(inside, values.clip(0), 0)
+    logs = np.log(np.maximum(values, 1e-3 * values.max(axis=1, keepdims=True, initial=1e-9)))
+    design = np.stack([np.ones_like(y), y, x, y * y, x * x], axis=1).astype(np.float64)
+    weighted = values[:, :, None] ** 2 * design
+    # A hint of a parabola, for where too few pixels are known for one.
+    normal = design.T @ weighted + 1e-9 * np.eye(5)
+    b = np.linalg.solve(normal, (logs[:, None] @ weighted).swapaxes(1, 2))[..., 0]
+    slope, bend = b[:, 1:3], b[:, 3:]
+    off = np.divide(-slope, 2 * bend, out=np.zeros_like(slope), where=bend < 0)
+    return np.where(np.all(abs(off) <= 1, axis=1, keepdims=True), off, 0)
