@@ -23,6 +23,7 @@ CARD = {
     "materials": ["WSe2", "MoS2"],
     "classes": ["bright", "dark"],
     "sigma_nm": 0.2,
+    "threshold": 0.5,
 }
 
 

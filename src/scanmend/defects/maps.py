@@ -16,8 +16,10 @@ from ..restoration.posterior import REACH, VIEW
 from ..restoration.tiles import whole
 from ..scan import Scan
 
-THRESHOLD = 0.5
+THRESHOLD = 0.3
 """How high the map of a network must be for a defect, if the model's card does not say it."""
+
+_SIDE = 64  # of what a network learnt from, in pixels, if its card does not say it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +99,7 @@ def maps(scan: Scan, model: models.Model) -> Maps:
 def _must_be_large(scan: Scan, pitch: tuple[float, float], model: models.Model) -> None:
     """Refuses a scan of which a network cannot see as much as it learnt from."""
     card = model.card
-    least = min(card.get("reach", REACH), card.get("side", REACH))
+    least = min(card.get("reach", REACH), card.get("side", _SIDE))
     sides = [round(size / p) for size, p in zip(scan.size_nm, pitch, strict=True)]
     if min(sides) < least:
         rows, columns = sides
