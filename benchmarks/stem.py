@@ -1,12 +1,12 @@
 """Few electrons: what ours and others make of simulated MoS2, its atoms, and the vacuum beside it.
 
-    PYTHONPATH=src python benchmarks/stem.py [--model FILE] [--sbsr FILE] [--r-em PYTHON] [--fast]
+    PYTHONPATH=src python benchmarks/stem.py [--model FILE] [--sbsr FILE] [--r-em PYTHON]
 
 A sheet with sulphur vacancies and a ribbon in vacuum, of 256 x 256 pixels of 0.02 nm, at each dose;
 for x2 and x4, pixels of 0.04 and 0.08 nm with as many electrons on an area. Images are compared
-with the expected counts after gain and offset are undone; atoms are sought as `scanmend atoms` does.
-Filters have the strength that suits the truth best. --sbsr is a model of the preset `sbsr` for x2,
---r-em a Python that has tk_r_em, and BM3D takes part where the package bm3d is installed.
+with the expected counts after gain and offset are undone; columns are sought as by `scanmend
+atoms`. Filters have the strength that suits the truth best. --sbsr is a model of the preset `sbsr`
+for x2, --r-em a Python that has tk_r_em, and BM3D takes part where the package bm3d is installed.
 """
 
 from __future__ import annotations

@@ -78,6 +78,7 @@ class Ours:
     model: str
 
     def __call__(self, scan: Scan, factor: int) -> list[Image]:
+        """The posterior mean."""
         if factor == 1:
             return [scanmend.restore(scan, model=self.model).mean.values]
         return [scanmend.upscale(scan, factor, model=self.model).mean.values]
@@ -91,6 +92,7 @@ class Published:
     steps: int
 
     def __call__(self, scan: Scan, factor: int) -> list[Image]:
+        """One sample."""
         if factor != 2:
             return []
         model = models.load(self.model)
@@ -110,24 +112,32 @@ R_EM = """
 import sys, numpy as np
 from tk_r_em import load_network
 network = load_network("sfr_hrstem")
-found = np.load(sys.argv[1])
-np.savez(sys.argv[2], **{name: network.predict(found[name]) for name in found.files})
+for line in sys.stdin:
+    path = line.rstrip()
+    np.save(path, network.predict(np.load(path)))
+    print("done", file=sys.stderr, flush=True)
 """
 
 
-@dataclass(frozen=True)
 class REm:
     """r_em of Lobato, Friedrich and Van Aert for atomic STEM, run by a Python that has it."""
 
-    python: str
+    def __init__(self, python: str) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen([python, "-c", R_EM], stdout=subprocess.DEVNULL, **pipes)
 
     def __call__(self, scan: Scan, factor: int) -> list[Image]:
+        """Restored, and finer by splines."""
         with tempfile.TemporaryDirectory() as folder:
-            given, made = Path(folder) / "given.npz", Path(folder) / "made.npz"
-            np.savez(given, image=scan.values)
-            how = {"check": True, "capture_output": True}
-            subprocess.run([self.python, "-c", R_EM, str(given), str(made)], **how)
-            return [finer(np.load(made)["image"], factor)]
+            path = Path(folder) / "image.npy"
+            np.save(path, scan.values)
+            assert self._process.stdin and self._process.stderr
+            self._process.stdin.write(f"{path}\n")
+            self._process.stdin.flush()
+            for line in self._process.stderr:
+                if line == "done\n":
+                    return [finer(np.load(path), factor)]
+        raise RuntimeError("r_em ended: has that Python tk_r_em and tensorflow-cpu==2.15.1?")
 
 
 CLASSICAL: dict[str, Method] = {

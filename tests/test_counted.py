@@ -12,7 +12,7 @@ from model_files import SMALL, TINY, of_counts  # noqa: E402
 import scanmend  # noqa: E402
 from scanmend import counts, models  # noqa: E402
 from scanmend.errors import ModelError, RecipeError, ScanError  # noqa: E402
-from scanmend.objective.posterior_flow import mean_loss  # noqa: E402
+from scanmend.objective.posterior_flow import laplace, mean_loss  # noqa: E402
 from scanmend.pairs import counted as pairs  # noqa: E402
 from scanmend.pairs.counted import Doses, sample  # noqa: E402
 from scanmend.scan import Quantity, Scan  # noqa: E402
@@ -283,3 +283,22 @@ def test_what_minds_counts_seeks_their_mean():
         mean_loss(net, known, mask, target, free=False)[0].mean().backward()
         slopes[value] = net.value.grad.item()
     assert slopes[0.2] < 0 < slopes[0.4] and abs(slopes[0.3]) < 1e-6
+
+
+def test_images_count_alike_however_little_is_known_of_them():
+    """Ten times the error counts alike where ten times as much is expected."""
+    expected = torch.tensor([1.0, 10.0, 1.0])[:, None, None, None] * torch.ones(3, 1, 16, 16)
+
+    def net(image, t, told=None):
+        return torch.cat([torch.zeros_like(expected), expected.log()], 1)
+
+    target = torch.tensor([1.0, 10.0, 10.0])[:, None, None, None] * torch.randn(1, 1, 16, 16)
+    known, mask = torch.zeros(3, 2, 16, 16), torch.ones(3, 1, 16, 16)
+
+    def losses(**how):
+        found = mean_loss(net, known, mask, target, free=False, **how)[0]
+        return (found - 0.3 * laplace(target, expected.log())).tolist()
+
+    usual, (little, much, surprising) = losses(), losses(alike=True)
+    assert usual[1] == usual[2] > 5 * usual[0]
+    assert 0.5 * little < much < little < 5 * little < surprising

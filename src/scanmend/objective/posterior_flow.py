@@ -25,6 +25,7 @@ def mean_loss(
     told: Tensor | None = None,
     *,
     free: bool = True,
+    alike: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """The losses (batch,) of the posterior mean and of its expected error; and the mean, detached.
 
@@ -37,6 +38,9 @@ def mean_loss(
         told: What else the network is told, if anything; shape (batch, numbers).
         free: Whether images have no origin, as heights: then an offset of most of the image is
             nobody's error.
+        alike: Whether images count alike, however much is known of them: the errors of each are
+            taken in parts of the one that the network expects of it, which does not bias the mean,
+            as parts of the real one would.
     """
     known, seen = known[:, :1], known[:, -1:]
     added, log_error = _call(net, known, seen, mask, known.new_zeros(len(known)), told)
@@ -44,9 +48,10 @@ def mean_loss(
     if free:
         wanted = wanted - _offset(wanted)
     error = added - wanted
+    scale = _expected(log_error) if alike else 1
     losses = (
-        2 * _huber(added, wanted, free)
-        + 0.7 * _gradient(error)
+        2 * _huber(added, wanted, free) / scale**2
+        + 0.7 * _gradient(error) / scale
         + 0.3 * laplace(error.detach(), log_error)
     )
     return losses, (known + added).detach()
@@ -93,6 +98,12 @@ def _gradient(error: Tensor) -> Tensor:
     """Mean absolute difference of neighbouring errors: edges count, not only levels."""
     down, across = (error.diff(dim=axis).abs().flatten(1).mean(1) for axis in (2, 3))
     return down + across
+
+
+def _expected(log_scale: Tensor) -> Tensor:
+    """Root mean square (batch,) of the error that is expected of an image, over a usual one."""
+    variance = 2 * torch.exp(2 * log_scale.detach().clamp(-8, 8)).flatten(1).mean(1)
+    return ((variance + 0.02) / 0.1).sqrt()
 
 
 def _huber(image: Tensor, wanted: Tensor, free: bool) -> Tensor:

@@ -49,7 +49,8 @@ class Swiftly:
     def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Of the mean and its spread, and, of a share of the samples, of the flow."""
         known, mask, target, told, noise, chance = batch
-        losses, mean = mean_loss(net, known, mask, target, told, free=self.FREE)
+        how = {"free": self.FREE, "alike": not self.FREE}
+        losses, mean = mean_loss(net, known, mask, target, told, **how)
         few = chance[:, 0] < self.flow_share
         if progress < self.flow_from or not few.any():
             return losses
