@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import defect_models
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -27,11 +28,12 @@ from scanmend.errors import (
 from scanmend.evaluate import protocol, results, sources
 from scanmend.evaluate.candidates import parse
 from scanmend.evaluate.distances import cmmd
+from scanmend.evaluate.faults import Finder
 from scanmend.evaluate.metrics import scores
 from scanmend.evaluate.protocol import Embedding, Evaluation
 from scanmend.evaluate.results import SPEED
 from scanmend.pairs import clean, sets
-from scanmend.scan import Scan
+from scanmend.scan import Quantity, Scan
 from scanmend.shards import Store
 
 COUNTS = sets.Counts(train=0, validation=0, test=8, isolated=3)
@@ -335,3 +337,41 @@ def test_the_command_writes_a_report_and_goes_on(folder, tiny, real, tmp_path, q
     table = run("--real", real[1], "-m", "median", "--overwrite")
     assert "tiny" in table
     assert "median" in table
+
+
+def test_defects_made_up_and_wiped_out_stand_beside_psnr(folder, tmp_path, quick):
+    sets = tmp_path / "sets"
+    shutil.copytree(folder / "restore/test", sets / "restore/test")
+
+    def run(*more: object) -> str:
+        words = [sets, "-m", "median", "--count", 4, "--no-distances", "-o", tmp_path / "out"]
+        words += ["--defects", "template-matching", *more]
+        return CliRunner().invoke(evaluate, list(map(str, words)), catch_exceptions=False).stdout
+
+    of = {p["candidate"]: p for p in json.loads(run("--json"))["parts"] if p["on"] == "test"}
+    assert of["median"]["omitted_per_100nm2"] > 0
+    assert of["median"]["omitted_per_100nm2"] != of["degraded"]["omitted_per_100nm2"]
+    shown = run("--overwrite")
+    assert "hallucinated / 100 nm²" in shown
+    assert f"| {of['median']['omitted_per_100nm2']:.1f} (" in shown
+    with pytest.raises(RecipeError, match=r"holds another evaluation \(finder\)"):
+        run("--overwrite", "--defects", "difference-of-gaussians")
+    with pytest.raises(ModelError, match="no model was trained on 'NbSe2'"):
+        run("--overwrite", "--defects", "NbSe2")
+
+
+def test_faults_are_those_that_were_made(tmp_path, rng):
+    y, x = np.mgrid[:64, :64]
+
+    def image(*places: tuple[int, int]) -> np.ndarray:
+        bumps = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 8) for a, b in places)
+        return (bumps + 0.02 * rng.standard_normal(x.shape)).astype(np.float32)
+
+    clean = image((20, 20), (44, 20), (20, 44))
+    restored = np.stack([clean, image((20, 20), (44, 20), (44, 44)), 0 * clean])
+    finder = Finder(str(defect_models.finder(tmp_path / "tiny.onnx")))
+    found = finder(restored, np.stack([clean] * 3), np.full((3, 2), 0.1), Quantity.HEIGHT)
+    each = 100 / 5.8**2
+    assert found.hallucinated_per_100nm2 == pytest.approx([0, each, 0])
+    assert found.omitted_per_100nm2 == pytest.approx([0, each, 3 * each])
+    assert finder.about()["name"] == "defects-tiny"

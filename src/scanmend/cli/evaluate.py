@@ -17,7 +17,7 @@ from .options import Reading, json_option, reading_options, seed_option, workers
 if TYPE_CHECKING:
     from ..evaluate.results import Part
 
-_MAIN = ("table-IX", "table-XI")
+_MAIN = ("table-IX", "table-XI", "defects")
 """The tables that are printed: every candidate, at every number of steps, on the test sets."""
 
 
@@ -51,6 +51,11 @@ _MAIN = ("table-IX", "table-XI")
     metavar="[NAME=]FILE.onnx",
     help="Takes the features that KID and CMMD compare; by default the one that comes along.",
 )
+@click.option(
+    "--defects",
+    metavar="MATERIAL|FILE.onnx|METHOD",
+    help="Looks for defects that were made up or wiped out, by what `scanmend defects` would.",
+)
 @click.option("--no-distances", is_flag=True, help="Without KID and CMMD, which take long.")
 @click.option(
     "-o",
@@ -72,6 +77,7 @@ def evaluate(
     clean: Path | None,
     count: int | None,
     embedder: str | None,
+    defects: str | None,
     no_distances: bool,
     folder: Path,
     overwrite: bool,
@@ -87,6 +93,7 @@ def evaluate(
     """
     from ..evaluate import candidates, protocol, report, sources
     from ..evaluate.estimates import Estimates
+    from ..evaluate.faults import Finder
     from ..evaluate.tables import tables
     from ..evaluate.typeset import as_markdown
 
@@ -106,7 +113,8 @@ def evaluate(
     page = folder / "report.html"
     if page.exists() and not overwrite:
         raise WriteError(f"{page} exists already: choose another -o, or --overwrite")
-    asked = protocol.Evaluation(folder, tuple(compared), on, embedding, seed, count)
+    finder = Finder(defects) if defects else None
+    asked = protocol.Evaluation(folder, tuple(compared), on, embedding, seed, count, finder)
     with bar(f"{sets}: evaluation") as progress:
 
         def tell(done: int, total: int) -> None:
@@ -133,7 +141,8 @@ def _means(part: Part) -> dict[str, Any]:
     result: dict[str, Any] = {**part.key._asdict(), **part.candidate, "seconds": part.seconds}
     if part.scores:
         result["images"] = len(part.scores.ssim)
-        for name, values in part.scores._asdict().items():
+        faults = part.faults._asdict() if part.faults else {}
+        for name, values in (part.scores._asdict() | faults).items():
             known = values[np.isfinite(values)]
             result[name] = float(known.mean()) if known.size else None
     result["distances"] = [asdict(distance) for distance in part.distances]

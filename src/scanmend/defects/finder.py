@@ -8,7 +8,7 @@ from .. import models
 from ..errors import ModelError
 from ..scan import Scan
 from .classical import METHODS
-from .maps import maps
+from .maps import maps, must_find
 from .peaks import Found, find
 
 
@@ -43,7 +43,7 @@ def model_for(material: str | None = None, source: str | Path | None = None) -> 
         source: Name or path of a model. With a material, it must have been trained on it.
 
     Raises:
-        ModelError: There is none; with what is known.
+        ModelError: There is none, with what is known; or it finds no defects.
     """
     if source is None and material is None:
         raise ModelError(f"which material does the scan show? Known are {_materials()}")
@@ -56,7 +56,8 @@ def model_for(material: str | None = None, source: str | Path | None = None) -> 
             "file of one (--model)"
         )
     model = models.load(source)
-    if material and model.finds_defects and not _knows(model, material):
+    must_find(model)
+    if material and not _knows(model, material):
         trained = ", ".join(model.card["materials"])
         raise ModelError(f"{model.name} was trained on {trained}, not on {material!r}")
     return model

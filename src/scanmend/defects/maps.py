@@ -67,10 +67,7 @@ def maps(scan: Scan, model: models.Model) -> Maps:
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large or
             too small.
     """
-    if not model.finds_defects:
-        raise ModelError(
-            f"{model.name} restores scans and finds no defects: name a material, or another model"
-        )
+    must_find(model)
     prepare.sound(scan, model, *scan.values.shape)
     prepare.must_be_near(scan.pixel_nm, model)
     pitch = prepare.pitch(scan.pixel_nm, model)
@@ -94,6 +91,14 @@ def maps(scan: Scan, model: models.Model) -> Maps:
             "model_pixel_nm": list(work.pixel_nm),
         },
     )
+
+
+def must_find(model: models.Model) -> None:
+    """Refuses a model that finds no defects."""
+    if not model.finds_defects:
+        raise ModelError(
+            f"{model.name} restores scans and finds no defects: name a material, or another model"
+        )
 
 
 def _must_be_large(scan: Scan, pitch: tuple[float, float], model: models.Model) -> None:

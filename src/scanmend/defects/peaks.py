@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.ndimage import maximum_filter
 
 from ..atoms.places import first_of_pairs
 from ..errors import ScanError
+from ..scan import Scan
 from .edges import at_edge
 from .maps import Maps
 
@@ -87,6 +88,12 @@ class Found:
                     planes = planes[[self.maps.classes.index(kind)]]
                 scores[index] = planes[:, near].max()
         return scores
+
+    def without(self, scan: Scan) -> Found:
+        """What the same finder finds in a scan without any structure: nothing."""
+        none = Defects(np.empty((0, 2)), np.empty((0, 2)), (), np.empty(0), np.empty(0, bool))
+        empty = replace(self.maps, scan=scan, values=np.zeros_like(self.maps.values))
+        return Found(empty, none, self.threshold)
 
     def counts(self) -> dict[str, int]:
         """How many there are of each class."""

@@ -24,6 +24,8 @@ SCORES = {
     "detail_dB": ("fine detail (dB)", 1),
     "kid": ("KID[InceptionV3]", 4),
     "cmmd": ("CMMD[CLIP]", 3),
+    "hallucinated_per_100nm2": ("hallucinated / 100 nm²", 2),
+    "omitted_per_100nm2": ("omitted / 100 nm²", 2),
 }
 """What scores are called, and the decimals with which they are published."""
 

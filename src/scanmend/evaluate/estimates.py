@@ -13,6 +13,7 @@ from .. import generate
 from . import published
 from .bootstrap import LEVEL, RESAMPLES, interval, weights
 from .distances import Distance
+from .faults import Faults
 from .results import DEGRADED, Key, Part, Results
 from .typeset import Cell
 
@@ -46,7 +47,8 @@ class Estimates:
     def values(self, run: Run, score: str, task: str, on: str) -> NDArray[np.float64] | None:
         """A score of each image of a set, (n,)."""
         part = self.part(run, task, on)
-        return None if part is None or part.scores is None else getattr(part.scores, score)
+        of = None if part is None else part.faults if score in Faults._fields else part.scores
+        return None if of is None else getattr(of, score)
 
     def values_of(
         self, runs: Sequence[Run], score: str, task: str, on: str

@@ -22,6 +22,7 @@ from .candidates import Shipped, Trained, Untouched
 from .contract import Batch, Candidate
 from .distances import KINDS, LEAST, Distance, distance
 from .embed import Embedder
+from .faults import Faults, Finder
 from .metrics import Scores, scores
 from .results import SPEED, Key, Part, Provenance, Results, Timing
 from .sources import Source, Synthetic
@@ -87,6 +88,7 @@ class Evaluation:
         embedding: By what distances are taken, on the sets "test" and "real"; None for none.
         seed: Of all noise and resampling.
         count: How many images of each set at most, for the provenance; None for all.
+        finder: What looks for defects that were made up or wiped out; None for nothing.
     """
 
     folder: Path
@@ -95,6 +97,7 @@ class Evaluation:
     embedding: Embedding | None = None
     seed: int = 0
     count: int | None = None
+    finder: Finder | None = None
 
     def items(self) -> list[_Item]:
         """What there is to find out, timings aside.
@@ -132,7 +135,8 @@ class Evaluation:
             sets |= {f"{task}/clean": of["clean"]} if "clean" in of else {}
         now = datetime.now(UTC).isoformat(timespec="seconds")
         about = self.embedding.about() if self.embedding else None
-        return Provenance(__version__, now, self.seed, self.count, sets, about)
+        finder = self.finder.about() if self.finder else None
+        return Provenance(__version__, now, self.seed, self.count, sets, about, finder)
 
     def make(self, item: _Item) -> None:
         """Finds out one thing, and keeps it."""
@@ -141,6 +145,7 @@ class Evaluation:
     def part(self, item: _Item) -> Part:
         """Restores a set, and scores it."""
         found: list[Scores] = []
+        faults: list[Faults] = []
         features: list[NDArray[np.floating]] = []
         shown: list[dict[str, NDArray[np.float32]]] = []
         seconds = 0.0
@@ -153,6 +158,8 @@ class Evaluation:
             _must_fit(item, restored, batch)
             if clean is not None:
                 found.append(scores(restored, clean))
+                if self.finder:
+                    faults.append(self.finder(restored, clean, batch.pixel_nm, batch.quantity))
             judged = [source.judged(number) for number in batch.numbers]
             if embedding and any(judged):
                 features.append(embedding(restored[judged]))
@@ -170,6 +177,7 @@ class Evaluation:
                 for name in shown[0]
             },
             seconds,
+            faults=Faults(*map(np.concatenate, zip(*faults, strict=True))) if faults else None,
         )
 
     def _distances(

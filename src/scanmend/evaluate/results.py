@@ -22,6 +22,7 @@ from ..errors import CorruptFile, ReadError, RecipeError, WriteError
 from ..io.write import whole
 from ..shards.file import canonical
 from .distances import Distance
+from .faults import Faults
 from .metrics import Scores
 
 DEGRADED = "degraded"
@@ -97,6 +98,7 @@ class Part:
             "restored", and "clean" where that is known; and "pixel_nm" of each, (k, 2).
         seconds: What restoring all images took, s; 0 for a timing.
         timing: For the set SPEED only.
+        faults: Defects made up and wiped out, if they were looked for, arrays as of `scores`.
     """
 
     key: Key
@@ -106,6 +108,7 @@ class Part:
     panels: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
     seconds: float = 0.0
     timing: Timing | None = None
+    faults: Faults | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Provenance:
             "task/real" and "task/clean" with `scans`, `views` and `sha256` of all their files.
         embedder: `name`, `sha256` and what else is known of the network that took features; None
             if there are no distances.
+        finder: `name` and, of a model, `sha256` of what looked for defects; None if nothing did.
     """
 
     scanmend: str
@@ -129,6 +133,7 @@ class Provenance:
     count: int | None
     sets: Mapping[str, Mapping[str, Any]]
     embedder: Mapping[str, Any] | None = None
+    finder: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,6 +202,8 @@ def keep(folder: Path, part: Part) -> None:
     arrays = {f"panels.{name}": values for name, values in part.panels.items()}
     if part.scores is not None:
         arrays |= {f"scores.{k}": np.asarray(v) for k, v in part.scores._asdict().items()}
+    if part.faults is not None:
+        arrays |= {f"faults.{k}": np.asarray(v) for k, v in part.faults._asdict().items()}
     about = {
         "key": part.key._asdict(),
         "candidate": part.candidate,
@@ -244,7 +251,7 @@ def _changed(there: Provenance, now: Provenance) -> list[str]:
     for key in ("scanmend", "seed", "count"):
         if old[key] != new[key]:
             changed.append(f"{key} {old[key]}, now {new[key]}")
-    return changed + (["embedder"] if old["embedder"] != new["embedder"] else [])
+    return changed + [key for key in ("embedder", "finder") if old[key] != new[key]]
 
 
 def _path(folder: Path, key: Key) -> Path:
@@ -259,6 +266,7 @@ def _part(path: Path) -> Part:
         key = Key(**about["key"])
         scores = {k.removeprefix("scores."): v for k, v in arrays.items() if k[:7] == "scores."}
         panels = {k.removeprefix("panels."): v for k, v in arrays.items() if k[:7] == "panels."}
+        faults = {k.removeprefix("faults."): v for k, v in arrays.items() if k[:7] == "faults."}
         return Part(
             key,
             about["candidate"],
@@ -267,6 +275,7 @@ def _part(path: Path) -> Part:
             panels,
             about["seconds"],
             about["timing"] and Timing(**about["timing"]),
+            Faults(**faults) if faults else None,
         )
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         what = " ".join(str(error).split())

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..defects.audit import RADIUS_NM
 from . import columns, published
 from .columns import FINER, RESTORE, SCORES, TASKS, Filled, Row
 from .estimates import CHOSEN_BY, Estimates, Run
+from .faults import Faults
 from .orderings import Pair, orderings
 from .results import SPEED
 from .typeset import Cell, Column, Table
@@ -46,6 +48,7 @@ def tables(of: Estimates) -> list[Table]:
         _distances(of, "", list(TASKS), ["CMMD-kolev"]),
         _distances(of, "", list(TASKS), _BOTH, "test"),
         _further(of),
+        _faults(of),
         _orderings(of),
     )
     return [table for table in found if table is not None]
@@ -134,15 +137,7 @@ def _timing(of: Estimates) -> Table | None:
 
 def _further(of: Estimates) -> Table | None:
     """Scores that the paper does not give."""
-    tasks = [task for task in TASKS if of.runs([task], "test")]
-    rows = columns.rows(of, tasks, "test", best=False) if tasks else []
-    filled: list[Filled] = []
-    for task in tasks:
-        for score in ("psnr_fitted_dB", "ssim_global", "detail_dB"):
-            head = Column(SCORES[score][0], f"task {task}", SCORES[score][1])
-            runs = [row.runs.get(task) for row in rows]
-            cells = [of.mean([run], score, task, "test") if run else Cell() for run in runs]
-            filled.append((head, [*cells]))
+    rows, filled = _means(of, ("psnr_fitted_dB", "ssim_global", "detail_dB"))
     notes = (
         _counted(filled),
         "PSNR, fitted: after the gain and offset that bring each image nearest to its clean one, "
@@ -152,6 +147,39 @@ def _further(of: Estimates) -> Table | None:
     )
     caption = "Further scores on the synthetic test sets"
     return _table("", caption, columns.leading(of, rows), filled, notes, "further")
+
+
+def _faults(of: Estimates) -> Table | None:
+    """Defects made up and wiped out, beside how near images are to the clean ones."""
+    finder = of.results.provenance.finder
+    if finder is None:
+        return None
+    rows, filled = _means(of, ("psnr_dB", "ssim", *Faults._fields))
+    name = finder["name"]
+    name += f" (SHA-256 {finder['sha256'][:12]})" if "sha256" in finder else ""
+    notes = (
+        _counted(filled),
+        _SURE,
+        f"Defects are those that {name} finds: hallucinated in the restored image and not in the "
+        "clean one, omitted the other way; within "
+        f"{RADIUS_NM:g} nm of each other they are the same.",
+    )
+    caption = "Defects that are not those of the clean image, synthetic test set"
+    return _table("", caption, columns.leading(of, rows), filled, notes, "defects")
+
+
+def _means(of: Estimates, scores: Sequence[str]) -> tuple[list[Row], list[Filled]]:
+    """Every run on the synthetic test set, and the means of some scores for each task."""
+    tasks = [task for task in TASKS if of.runs([task], "test")]
+    rows = columns.rows(of, tasks, "test", best=False) if tasks else []
+    filled: list[Filled] = []
+    for task in tasks:
+        for score in scores:
+            head = Column(SCORES[score][0], f"task {task}", SCORES[score][1])
+            runs = [row.runs.get(task) for row in rows]
+            cells = [of.mean([run], score, task, "test") if run else Cell() for run in runs]
+            filled.append((head, [*cells]))
+    return rows, filled
 
 
 def _orderings(of: Estimates) -> Table | None:
