@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.95
 _STEP_NM, _MOST_STEPS = 0.25, 40
-_SCATTERINGS = 99  # at random, that the band is made of
+_SCATTERINGS = 39  # at random, of which the band is all but the outermost 2.5 % on either side
 
 
 def poisson_interval(count: int, level: float = LEVEL) -> tuple[float, float]:
