@@ -16,7 +16,7 @@ from onnx import numpy_helper  # noqa: E402
 from scanmend import models  # noqa: E402
 from scanmend.defects import samples, targets  # noqa: E402
 from scanmend.defects.samples import Scenes, Seen, sample  # noqa: E402
-from scanmend.defects.scores import figures, maxima  # noqa: E402
+from scanmend.defects.scores import figures  # noqa: E402
 from scanmend.defects.view import view  # noqa: E402
 from scanmend.errors import ReadError, RecipeError, TrainingError  # noqa: E402
 from scanmend.scan import Scan  # noqa: E402
@@ -114,13 +114,16 @@ def test_a_gaussian_is_round_in_nm_and_may_begin_beyond_the_frame():
 
 
 def test_a_sample_depends_on_its_number_alone(scenes):
-    before = sample(scenes, 0, 37)
+    before, learnt = sample(scenes, 0, 37), (scenes.classes, scenes.sigma_nm)
     for cache in (samples._session, samples._kept):
         cache.cache_clear()
     sample(scenes, 0, 5)
     after = sample(scenes, 0, 37)
     np.testing.assert_array_equal(before.image, after.image)
-    np.testing.assert_array_equal(before.target(scenes), after.target(scenes))
+    np.testing.assert_array_equal(
+        before.target(*learnt),
+        after.target(*learnt),
+    )
     assert (sample(scenes, 1, 37).image != after.image).any()
     assert after.image.shape == (2, 32, 32) and after.image.dtype == np.float32
 
@@ -143,7 +146,7 @@ def test_marks_lie_on_what_is_seen(scenes, changes):
     agreement = []
     for number in range(96):
         seen = sample(mix, 0, number)
-        image, (adatoms, _) = seen.image[0], seen.target(mix)
+        image, (adatoms, _) = seen.image[0], seen.target(mix.classes, mix.sigma_nm)
         for kind, (row, column) in zip(seen.kinds, seen.places_px, strict=True):
             if 0 <= row <= 31 and 0 <= column <= 31:
                 heights[kind].append(image[round(row), round(column)] - np.median(image))
@@ -184,7 +187,7 @@ def test_shards_are_learnt_from_one_by_one(tmp_path, copper, scenes):
     lesson = Marked(mix=mix, stored=str(tmp_path / "shards"))
     image, target = lesson.sampler(0)(1)
     np.testing.assert_array_equal(image, first.image)
-    np.testing.assert_array_equal(target, first.target(mix))
+    np.testing.assert_array_equal(target, first.target(mix.classes, mix.sigma_nm))
 
     other = replace(mix, experiments=("graphene",), classes=("vacancy",))
     with pytest.raises(RecipeError, match=r"holds 'adatoms' as it was made, not .* 'graphene'"):
@@ -213,12 +216,12 @@ def test_scenes_that_cannot_be_are_refused(scenes, changes, text):
 
 
 def test_figures_tell_what_was_found(scenes):
-    places = np.array([(8.0, 8.0), (20.0, 20.0), (-2.0, 10.0)])
+    places, learnt = np.array([(8.0, 8.0), (20.0, 20.0), (-2.0, 10.0)]), (scenes.classes, 0.2)
     seen = Seen(np.zeros((2, 32, 32), np.float32), (0.1, 0.1), ("adatom",) * 3, places)
-    right = seen.target(scenes)[None]
-    perfect = figures(right, [seen], scenes)
+    right = seen.target(*learnt)[None]
+    perfect = figures(right, [seen], *learnt)
     assert perfect["r2"] == perfect["f1_adatom"] == perfect["f1"] == 1 and perfect["mse"] == 0
-    nothing = figures(0 * right, [seen], scenes)
+    nothing = figures(0 * right, [seen], *learnt)
     assert nothing["f1"] == 0 and nothing["mse"] == pytest.approx(
         float((right**2).mean()), abs=1e-6
     )
@@ -226,16 +229,10 @@ def test_figures_tell_what_was_found(scenes):
     assert nothing["smooth_l1"] == pytest.approx(nothing["mse"] / 2, abs=1e-6)
 
     moved = replace(seen, places_px=np.array([(10.0, 8.0), (20.0, 24.0)]), kinds=("adatom",) * 2)
-    off = figures(moved.target(scenes)[None], [seen], scenes)
+    off = figures(moved.target(*learnt)[None], [seen], scenes.classes, scenes.sigma_nm)
     assert off["f1_adatom"] == pytest.approx(0.5), "0.2 nm off is found, 0.4 nm off is not"
-    swapped = figures(right[:, ::-1], [seen], scenes)
+    swapped = figures(right[:, ::-1], [seen], *learnt)
     assert swapped["f1_adatom"] == swapped["f1"] == 0
-
-
-def test_of_two_peaks_too_near_the_lower_is_none():
-    heights = np.zeros((20, 20))
-    heights[5, 5], heights[5, 6], heights[12, 12], heights[2, 17] = 0.9, 0.8, 0.5, 0.1
-    assert maxima(heights, (0.1, 0.1)).tolist() == [[5, 5], [12, 12]]
 
 
 # The lesson

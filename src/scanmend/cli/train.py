@@ -27,7 +27,9 @@ _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
 @click.option(
     "--sets", "stored", metavar="FOLDER", help="Learn from pairs that `scanmend pairs` made."
 )
-@click.option("--task", metavar="restore|x2|x4", help="Another one than the settings say.")
+@click.option("--marked", metavar="FOLDER|CSV", help="Learn from marked scans of your own.")
+@click.option("--new-class", "new", multiple=True, help="Of defects, in marked scans only.")
+@click.option("--task", metavar="restore|x2|x4|defects", help="Another one than the settings say.")
 @click.option("--recipe", metavar="NAME|FILE.toml", help="Other damage than the settings say.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Other than the settings say.")
 @click.option("--batch", type=click.IntRange(min=1), help="Other than the settings say.")
@@ -71,7 +73,7 @@ def train(
         raise TrainingError(_MISSING) from None
     if threads:
         run.use_threads(threads)
-    changed = {k: v for k, v in changes.items() if v is not None}
+    changed = {k: v for k, v in changes.items() if v not in (None, ())}
     plan = run.load(settings, changed) if settings else run.of_model(changes["start"], changed)
     if folder is None:
         task = changes["task"]

@@ -8,6 +8,7 @@ not; each depends on its number alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -129,11 +130,10 @@ class Seen:
     kinds: tuple[str, ...]
     places_px: NDArray[np.float64]
 
-    def target(self, scenes: Scenes) -> NDArray[np.float32]:
-        """The maps to learn; shape (classes, rows, columns)."""
+    def target(self, classes: Sequence[str], sigma_nm: float) -> NDArray[np.float32]:
+        """The maps to learn, as `targets.maps`; shape (classes, rows, columns)."""
         shape = self.image.shape[1], self.image.shape[2]
-        args = self.kinds, self.places_px, scenes.classes, shape, self.pixel_nm
-        return maps(*args, scenes.sigma_nm)
+        return maps(self.kinds, self.places_px, classes, shape, self.pixel_nm, sigma_nm)
 
 
 def sample(scenes: Scenes, seed: int, number: int, store: Store | None = None) -> Seen:

@@ -28,7 +28,7 @@ SAME = 0.999  #: correlation of two images from which on they are one
 _OURS = re.compile(r"_(restored|degraded|x\d)$")
 """Stems of what scanmend writes beside scans: none of them is a clean one."""
 
-_LEFT_OUT = (".mtrx", ".json", ".truth.nc")
+LEFT_OUT = (".mtrx", ".json", ".truth.nc")
 """Endings of files that lie beside scans, and are no scans."""
 
 
@@ -271,7 +271,7 @@ def _files(folder: Path) -> list[Path]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.name.lower().endswith(_LEFT_OUT)
+        and not path.name.lower().endswith(LEFT_OUT)
         and not _OURS.search(path.stem)
     ]
 
@@ -332,7 +332,7 @@ def _levelled(
     path: Path, reading: tuple[tuple[str, Any], ...]
 ) -> tuple[Scan, tuple[float, float], str]:
     """The levelled scan, its lowest height and span, and the hash of what was read."""
-    scan = _read(path, dict(reading))
+    scan = read(path, dict(reading))
     low, span = height_range(scan)
     if np.isnan(scan.values).any():
         raise ScanError(f"{path.name} was not measured everywhere: crop it to what was")
@@ -344,7 +344,9 @@ def _levelled(
     return levelled, within, content(scan.values)
 
 
-def _read(path: Path, reading: dict[str, Any]) -> Scan:
+def read(path: Path, reading: dict[str, Any]) -> Scan:
+    """As `io.read` with these arguments; of `size_nm` the height may be None: of square pixels."""
+    reading = dict(reading)
     size = reading.pop("size_nm", None)
     if size is not None and size[0] is None:
         shown = io.open(path).shown(reading.get("channel"))

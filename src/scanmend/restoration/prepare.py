@@ -74,7 +74,12 @@ def levelled(scan: Scan) -> tuple[Scan, NDArray[np.floating]]:
 
 def pitch(own: tuple[float, float], model: Model) -> tuple[float, float]:
     """The pitch (rows, columns) to run at: the scan's own where the model knows it."""
-    low, high = model.card["pixel_nm"]
+    return pitch_within(own, model.card["pixel_nm"])
+
+
+def pitch_within(own: tuple[float, float], known_nm: tuple[float, float]) -> tuple[float, float]:
+    """The same for pitches that a model knows from the least to the greatest, nm."""
+    low, high = known_nm
     # A scale is seldom known better than to 10 %: a scan just outside is not worth resampling.
     near = [p if low / 1.1 <= p <= high * 1.1 else min(max(p, low), high) for p in own]
     # Models learn from square pixels.

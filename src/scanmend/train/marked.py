@@ -12,8 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..defects.samples import Scenes, Seen, of_shards, sample
+from ..defects.maps import THRESHOLD
+from ..defects.own import own
+from ..defects.samples import Scenes, Seen, of_shards, part, sample
 from ..defects.scores import figures
+from ..defects.targets import ONE
 from ..errors import RecipeError, TrainingError
 from ..nets.swift import Layout, Swift
 from ..scan import Quantity
@@ -37,6 +40,11 @@ class Marked:
         task: "defects".
         stored: A folder of scans that `scanmend simulate --format shards` made of the first of the
             experiments, to learn from instead of taking new ones.
+        marked: A folder of scans of one's own to learn from besides, with tables of their defects,
+            or one such table; see `defects.own`.
+        own: The share of samples that are from there.
+        new: Classes that only these scans have, after those of `mix`.
+        width_nm, unit: Of these scans, where their files do not say them; 0 and "": they do.
         validation: Simulated scans to validate on.
         mix: Which scans, and how they are shown.
         widths, blocks, middle, stem: The network's `Layout`.
@@ -47,6 +55,11 @@ class Marked:
 
     task: str = TASK
     stored: str = ""
+    marked: str = ""
+    own: float = 0.5
+    new: tuple[str, ...] = ()
+    width_nm: float = 0.0
+    unit: str = ""
     validation: int = 256
     mix: Scenes = field(default_factory=Scenes)
     widths: tuple[int, ...] = (32, 64, 128)
@@ -63,6 +76,17 @@ class Marked:
             raise RecipeError(
                 f"side must be a multiple of {self._layout.multiple}, got {self.mix.side}"
             )
+        if not 0 <= self.own <= 1:
+            raise RecipeError(f"own is a share from 0 to 1, got {self.own}")
+        if (again := set(self.new) & {*self.mix.classes, ONE}) or len(set(self.new)) < len(
+            self.new
+        ):
+            raise RecipeError(f"no class is new twice, or known: {', '.join(again or self.new)}")
+        if self.new and (not self.marked or ONE in self.mix.classes):
+            raise RecipeError(
+                f"nothing shows the new class {self.new[0]!r}: name marked scans, and a model "
+                "that tells classes apart"
+            )
         if self.validation < 1:
             raise RecipeError(f"validation must be at least 1, got {self.validation}")
 
@@ -70,6 +94,11 @@ class Marked:
     def score(self) -> str:
         """R2 over all pixels and maps."""
         return "r2"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those of the maps, in their order."""
+        return (*self.mix.classes, *self.new)
 
     def network(self) -> Swift:
         """The untrained network."""
@@ -79,10 +108,10 @@ class Marked:
         """The image with its mask, and the maps.
 
         Raises:
-            RecipeError: The shards are of other scans.
-            ReadError: There are none, or not all.
+            RecipeError: The shards are of other scans; or as `defects.own`.
+            ReadError, ScanError: As `defects.own`; or there are no shards, or not all.
         """
-        return _Samples(self.mix, self._store, seed)
+        return _Samples(self, tuple(seen for seen, _ in self._own), self._store, seed)
 
     def losses(self, net: nn.Module, batch: tuple[Tensor, ...], progress: float) -> Tensor:
         """Mean square of each sample."""
@@ -99,11 +128,13 @@ class Marked:
             net(images.to(device), images.new_zeros(len(images)).to(device)).float().cpu().numpy()
             for images in shown.split(_AT_ONCE)
         ]
-        return figures(np.concatenate(found), self.held_out, self.mix)
+        return figures(np.concatenate(found), self.held_out, self.classes, self.mix.sigma_nm)
 
     def data(self) -> dict[str, Any]:
-        """The experiments, whole."""
-        return {"source": {"experiments": self.mix.table()}}
+        """The experiments, whole; hashes of scans of one's own, and how many defects they have."""
+        marked = [{"sha256": sha256, "defects": len(seen.kinds)} for seen, sha256 in self._own]
+        source = {"source": {"experiments": self.mix.table()}}
+        return source | ({"marked": marked} if marked else {})
 
     def card(self, net: nn.Module) -> dict[str, Any]:
         """What is needed to find defects with it."""
@@ -117,8 +148,10 @@ class Marked:
             "reach": self._layout.reach,
             "flow_noise": 0,
             "materials": self.mix.materials,
-            "classes": list(self.mix.classes),
+            "classes": list(self.classes),
             "sigma_nm": self.mix.sigma_nm,
+            "threshold": THRESHOLD,
+            "side": self.mix.side,
         }
 
     def adapted(
@@ -137,7 +170,7 @@ class Marked:
             stem = np.concatenate(
                 [stem[:, :fold] + stem[:, fold : 2 * fold], stem[:, 2 * fold :]], 1
             )
-        known, classes = card.get("classes", []), self.mix.classes
+        known, classes = card.get("classes", []), self.classes
         old_and_new = [(known.index(name), n) for n, name in enumerate(classes) if name in known]
         new_head = np.zeros((len(classes) * fold, *head.shape[1:]), head.dtype)
         new_bias = np.zeros(len(classes) * fold, bias.dtype)
@@ -154,8 +187,14 @@ class Marked:
 
     @property
     def _layout(self) -> Layout:
-        planes = len(self.mix.classes)
+        planes = len(self.classes)
         return Layout(self.widths, self.blocks, self.middle, self.stem, channels=2, planes=planes)
+
+    @cached_property
+    def _own(self) -> list[tuple[Seen, str]]:
+        if not self.marked or not self.own:
+            return []
+        return own(self.marked, self.mix, self.classes, self.width_nm, self.unit)
 
     @property
     def _store(self) -> Store | None:
@@ -164,10 +203,17 @@ class Marked:
 
 @dataclass(frozen=True)
 class _Samples:
-    mix: Scenes
+    lesson: Marked
+    own: tuple[Seen, ...]
     store: Store | None
     seed: int
 
     def __call__(self, number: int) -> tuple[NDArray[np.float32], ...]:
-        seen = sample(self.mix, self.seed, number, self.store)
-        return seen.image, seen.target(self.mix)
+        lesson = self.lesson
+        # Of another stream than the sample's own numbers.
+        rng = np.random.default_rng((self.seed, number, 4))
+        if self.own and rng.random() < lesson.own:
+            seen = part(self.own[rng.integers(len(self.own))], lesson.mix, rng)
+        else:
+            seen = sample(lesson.mix, self.seed, number, self.store)
+        return seen.image, seen.target(lesson.classes, lesson.mix.sigma_nm)
