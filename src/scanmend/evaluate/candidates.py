@@ -22,11 +22,11 @@ from .. import models
 from ..errors import RecipeError
 from ..pairs.sets import TASKS
 from ..resample import line_phase
-from ..restoration import restore, upscale
-from ..scan import Scan
+from ..restoration import counted, restore, upscale
+from ..scan import Quantity, Scan
 from .classical import CLASSICAL, as_measured, kept
 from .command import Command
-from .contract import Batch, Candidate, Images, by_own_range, one_by_one
+from .contract import Batch, Candidate, Images, one_by_one
 from .results import DEGRADED
 from .sources import seen
 
@@ -49,7 +49,9 @@ class Untouched:
 
     def restore(self, batch: Batch) -> Images:
         """As they are."""
-        return batch.images
+        if batch.quantity is not Quantity.COUNTS:
+            return batch.images
+        return one_by_one(batch, lambda scan, number: scan.values)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,10 @@ class Shipped:
         return card | {"calls": self.calls} | ({"ghosts": True} if self.ghosts else {})
 
     def restore(self, batch: Batch) -> Images:
-        """As whole scans, one by one; of few lines, what hit some repeats only is left out."""
+        """As whole scans, one by one; of few lines, what hit some repeats only is left out.
+
+        Of counts on fewer pixels, those that were measured.
+        """
         return one_by_one(batch, partial(self._scan, batch))
 
     def call(self, image: Images) -> None:
@@ -153,6 +158,8 @@ class Shipped:
         how["ghosts"] = self.ghosts
         if factor == 1:
             return restore(scan, **how).mean.values
+        if counted.is_way_of(self._model) and batch.kernel is not None:
+            return upscale(batch.fewer(scan), factor, **how).mean.values
         rows = len(scan.values)
         lines, at = kept(scan.values, factor)
         pixel_nm = (factor * scan.pixel_nm[0], scan.pixel_nm[1])
@@ -189,7 +196,13 @@ class Filter:
     def restore(self, batch: Batch) -> Images:
         """One by one."""
         method = CLASSICAL[self.method]
-        return by_own_range(np.stack([method(image, batch.factor) for image in batch.images]))
+
+        def restored(scan: Scan, number: int) -> NDArray[np.float32]:
+            if batch.kernel is None:
+                return method(scan.values, batch.factor)
+            return method.finer(batch.fewer(scan).values, scan.values.shape)
+
+        return one_by_one(batch, restored)
 
 
 _GHOSTS = "+ghosts"

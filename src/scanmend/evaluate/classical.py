@@ -5,7 +5,8 @@ the noise, which is estimated from the image. All of them keep units: an image t
 or raised, is restored ten times as high, or raised.
 
 Where only every k-th line was measured, a filter works on the measured lines, since repeated ones
-hide the noise, and a spline then fills the lines in between.
+hide the noise, and a spline then fills the lines in between. Where there were fewer pixels on both
+axes, it works on those.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
 from ..errors import ScanError, ScanmendError
-from ..resample import fill_lines
+from ..resample import fill_lines, to_shape
 
 Image = NDArray[np.floating]
 
@@ -40,7 +41,7 @@ class Classical:
     """
 
     mend: Callable[[Image], Image]
-    fill: Callable[[Image, NDArray[np.intp], int], Image] = fill_lines
+    fill: Callable[[Image, NDArray[Any], int], Image] = fill_lines
 
     def __call__(self, degraded: Image, factor: int = 1) -> NDArray[np.float32]:
         """The restored image.
@@ -65,6 +66,19 @@ class Classical:
         rows = len(degraded)
         return (self.fill(mended, at, rows) if factor > 1 else mended).astype(np.float32)
 
+    def finer(self, coarse: Image, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """The restored image on a grid `shape` that is finer on both axes.
+
+        Raises as a call does.
+        """
+        mended = self(coarse)
+        if self.fill is fill_lines:
+            return to_shape(mended, shape)
+        for side in shape:
+            centres = (np.arange(len(mended)) + 0.5) * side / len(mended) - 0.5
+            mended = self.fill(mended, centres, side).T
+        return mended.astype(np.float32)
+
 
 def kept(image: Image, factor: int) -> tuple[Image, NDArray[np.intp]]:
     """The lines that were measured, shape (lines, columns), and their rows.
@@ -84,8 +98,8 @@ def kept(image: Image, factor: int) -> tuple[Image, NDArray[np.intp]]:
     return np.stack([np.median(block, axis=0) for block in blocks]), at
 
 
-def lanczos(lines: Image, at: NDArray[np.intp], rows: int) -> Image:
-    """From lines at the equidistant rows `at` to all, by a sinc windowed to three lines each side.
+def lanczos(lines: Image, at: NDArray[Any], rows: int) -> Image:
+    """From lines at equidistant `at`, in rows, to all, by a sinc windowed to three lines each side.
 
     Shape (rows, columns); near the first and the last line the weights that are left make 1, and
     beyond them the nearest is repeated.

@@ -34,7 +34,7 @@ class Scores(NamedTuple):
     detail_dB: NDArray[np.float64]
 
 
-def scores(images: Image, references: Image) -> Scores:
+def scores(images: Image, references: Image, *, clip: bool = True) -> Scores:
     """All of them, of images in [-1, 1] such as `pairs.sets` makes, brought to [0, 1] before.
 
     That is where the SSIM of Kolev, Rodani et al. must have been taken; the rest is the same.
@@ -44,6 +44,7 @@ def scores(images: Image, references: Image) -> Scores:
     Args:
         images: Shape (n, rows, columns).
         references: Of the same shape.
+        clip: Whether they do; not of counts, whose noise must not be cut off.
 
     Raises:
         ScanError: The shapes differ, or are of no such stack.
@@ -53,7 +54,8 @@ def scores(images: Image, references: Image) -> Scores:
             f"images and references are two stacks of one shape (n, rows, columns), got "
             f"{images.shape} and {references.shape}"
         )
-    both = ((stack.astype(np.float64).clip(-1, 1) + 1) / 2 for stack in (images, references))
+    most = 1.0 if clip else np.inf
+    both = ((stack.astype(np.float64).clip(-most, most) + 1) / 2 for stack in (images, references))
     rows = [
         (psnr(x, y, 1), psnr(fitted(x, y), y, 1), ssim(x, y, 1), ssim_global(x, y, 1), detail(x, y))
         for x, y in zip(*both, strict=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .. import __version__, distribute
 from ..engine import cores, processor
 from ..errors import ModelError, RecipeError
+from ..scan import Quantity
 from ..shards.file import canonical
 from . import results
 from .candidates import Shipped, Trained, Untouched
@@ -157,14 +158,15 @@ class Evaluation:
             seconds += time.perf_counter() - start
             _must_fit(item, restored, batch)
             if clean is not None:
-                found.append(scores(restored, clean))
+                counts = batch.quantity is Quantity.COUNTS
+                found.append(scores(restored, clean, clip=not counts))
                 if self.finder:
                     faults.append(self.finder(restored, clean, batch.pixel_nm, batch.quantity))
             judged = [source.judged(number) for number in batch.numbers]
             if embedding and any(judged):
                 features.append(embedding(restored[judged]))
             if batch.numbers[0] < PANELS:
-                panels = {"degraded": batch.images, "restored": restored}
+                panels = {"degraded": Untouched().restore(batch), "restored": restored}
                 panels["pixel_nm"] = batch.pixel_nm
                 shown.append(panels if clean is None else panels | {"clean": clean})
         return Part(
@@ -196,14 +198,7 @@ class Evaluation:
         """Restores one image again and again."""
         candidate = item.candidate
         batch, _ = next(self.sources[item.task, item.on].batches(self.seed))
-        one = replace(
-            batch,
-            images=batch.images[:1],
-            numbers=batch.numbers[:1],
-            low=batch.low[:1],
-            span=batch.span[:1],
-            pixel_nm=batch.pixel_nm[:1],
-        )
+        one = batch.first()
         seconds, repeats = _least(lambda: candidate.restore(one))
         call = _least(partial(candidate.call, one.images[0]))[0] if candidate.calls else None
         threads = cores() if candidate.calls else 1

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import level
+from ..degrade.low_dose import Kernel, interpolation
+from ..degrade.recipe import COARSER
 from ..errors import ReadError, RecipeError, ScanError, UnknownFormat
 from ..pairs import sets
 from ..pairs.sets import SIDE, TASKS
@@ -70,6 +72,7 @@ class Synthetic:
         """See `Source`."""
         store = Store.open(self.folder)
         quantity = Quantity[store.recipe["quantity"].upper()]
+        kernel = _kernel(store.recipe["damage"]) if TASKS[self.task] > 1 else None
         for numbers in _portions(self._len(store)):
             samples = [store[number] for number in numbers]
             pairs = np.stack([sample.arrays["pair"] for sample in samples])
@@ -83,6 +86,9 @@ class Synthetic:
                 np.array([a["span"][1] for a in about]),
                 np.array([a["pixel_nm"] for a in about]),
                 quantity,
+                kernel,
+                np.array([a["low"][0] for a in about]),
+                np.array([a["span"][0] for a in about]),
             )
             yield batch, pairs[:, 0]
 
@@ -163,6 +169,7 @@ class Real:
                 views.span[part],
                 views.pixel_nm[part],
                 views.quantity,
+                views.kernel,
             )
             yield batch, None
 
@@ -198,13 +205,18 @@ class Real:
 
 
 class _Views(NamedTuple):
-    """Squares of SIDE pixels from levelled scans, each in [-1, 1] by its own range; see `Batch`."""
+    """Squares of SIDE pixels from scans, each in [-1, 1] by its own range; see `Batch`.
+
+    Heights and currents are levelled, and of few lines each is repeated; counts stay as they are,
+    and of few pixels they are interpolated on both axes.
+    """
 
     images: Images
     low: NDArray[np.float64]
     span: NDArray[np.float64]
     pixel_nm: NDArray[np.float64]
     quantity: Quantity
+    kernel: Kernel | None
     scans: int
     sha256: str
 
@@ -227,8 +239,15 @@ def _views(folder: Path, factor: int, read: Callable[[Path], Scan]) -> _Views:
         raise ReadError(f"no scan is in {folder}")
     if len({scan.quantity for scan in scans}) > 1:
         raise RecipeError(f"scans in {folder} measure different things: choose one channel")
-    cut = [(view, scan.pixel_nm) for scan in scans for view in _cut(scan)]
+    kernel: Kernel | None = None
+    side, divided = SIDE, 1
+    if scans[0].quantity is Quantity.COUNTS and factor > 1:
+        kernel, side, divided = "bicubic", SIDE // factor, factor
+    cut = [(view, scan.pixel_nm) for scan in scans for view in _cut(scan, side)]
     images = np.stack([view for view, _ in cut])
+    if kernel:  # each view by itself, so that this can be undone
+        up = interpolation(side, SIDE, kernel)
+        images = up @ images @ up.T
     low = images.min(axis=(1, 2), keepdims=True)
     span = np.ptp(images, axis=(1, 2), keepdims=True)
     if not (span > 0).all():
@@ -237,39 +256,50 @@ def _views(folder: Path, factor: int, read: Callable[[Path], Scan]) -> _Views:
         (2 * (images - low) / span - 1).astype(np.float32),
         low.ravel(),
         span.ravel(),
-        np.array([pitch for _, pitch in cut]),
+        np.array([pitch for _, pitch in cut]) / divided,
         scans[0].quantity,
+        kernel,
         len(scans),
         digest.hexdigest(),
     )
 
 
 def _full(scan: Scan, factor: int, name: str) -> Scan:
-    """The levelled scan with each of its lines `factor` times."""
+    """The levelled scan with each of its lines `factor` times; counts as they are."""
     apart, along = scan.pixel_nm
-    if abs(apart / along / factor - 1) > _SQUARE:
+    counts = scan.quantity is Quantity.COUNTS
+    lines = 1 if counts else factor
+    if abs(apart / along / lines - 1) > _SQUARE:
         raise RecipeError(
             f"{name} has lines {apart:.3g} nm apart, and pixels of {along:.3g} nm in them: for "
-            f"these views they must lie {factor} times as far apart as that"
+            f"these views they must lie {lines} times as far apart as that"
         )
     rows, columns = scan.values.shape
-    if min(factor * rows, columns) < SIDE:
+    if min(factor * rows, (factor if counts else 1) * columns) < SIDE:
         raise ScanError(f"{name} has {rows}x{columns} pixels: no view of {SIDE}x{SIDE} fits in")
     if not np.isfinite(scan.values).all():
         raise ScanError(f"{name} was not measured everywhere: crop it to what was")
+    if counts:
+        return scan
     values = level.plane(scan)[0].values
     at = np.arange(rows) * factor + factor // 2
     return scan.after("lines repeated", repeat_lines(values, at, factor * rows))
 
 
-def _cut(scan: Scan) -> Iterator[NDArray[np.float64]]:
+def _cut(scan: Scan, side: int) -> Iterator[NDArray[np.float64]]:
     """As many views as fit beside each other, evenly spread."""
     starts = [
-        np.linspace(0, n - SIDE, n // SIDE).round().astype(int).tolist() for n in scan.values.shape
+        np.linspace(0, n - side, n // side).round().astype(int).tolist() for n in scan.values.shape
     ]
     for row in starts[0]:
         for column in starts[1]:
-            yield scan.values[row : row + SIDE, column : column + SIDE].astype(np.float64)
+            yield scan.values[row : row + side, column : column + side].astype(np.float64)
+
+
+def _kernel(damage: Mapping[str, Any]) -> Kernel | None:
+    """By what a recipe interpolates the fewer pixels that it takes on both axes, if it does."""
+    steps = [step for step in damage["step"] if COARSER.get(step["kind"]) == "factor"]
+    return steps[-1]["kernel"] if steps else None
 
 
 def seen(card: Mapping[str, Any]) -> dict[str, str]:

@@ -331,15 +331,21 @@ def _mark(values: NDArray[np.float32]) -> NDArray[np.floating]:
 def _levelled(
     path: Path, reading: tuple[tuple[str, Any], ...]
 ) -> tuple[Scan, tuple[float, float], str]:
-    """The levelled scan, its lowest height and span, and the hash of what was read."""
+    """The levelled scan, its lowest height and span, and the hash of what was read.
+
+    Counts stay as they are; their range begins at 0, where no electrons are.
+    """
     scan = read(path, dict(reading))
     low, span = height_range(scan)
     if np.isnan(scan.values).any():
         raise ScanError(f"{path.name} was not measured everywhere: crop it to what was")
-    levelled = level.plane(scan)[0]
-    within = height_range(levelled)
+    if scan.quantity is Quantity.COUNTS:  # which have an origin, and need no levelling
+        levelled, within = scan, (min(low, 0.0), low + span - min(low, 0.0))
+    else:
+        levelled = level.plane(scan)[0]
+        within = height_range(levelled)
     # Less than the last bits of float32 is no relief, but the rounding of a constant or a plane.
-    if within[1] <= 1e-6 * max(abs(low), abs(low + span)):
+    if height_range(levelled)[1] <= 1e-6 * max(abs(low), abs(low + span)):
         raise ScanError(f"{path.name} is flat: there is nothing to learn from")
     return levelled, within, content(scan.values)
 
