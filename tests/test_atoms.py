@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
 
 import scanmend
 from scanmend.atoms import columns, lattice, record, truth
 from scanmend.atoms.columns import Columns, find
 from scanmend.errors import ReadError, ScanError
-from scanmend.scan import Quantity, Scan
+from scanmend.resample import to_shape
+from scanmend.scan import Quantity, Restoration, Scan
 from scanmend.stem.experiment import parse
 from scanmend.stem.microscope import Micrograph, Microscope
 
@@ -92,6 +94,25 @@ def test_errors_are_as_large_as_they_are_said_to_be():
     off = (found.places_nm - true_nm(made)[which])[good] / found.errors_nm[good, None]
     assert good.sum() > 500
     assert np.sqrt(np.mean(off**2)) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_errors_in_a_smoothed_scan_are_those_of_what_was_measured(factor):
+    """Smoothing leaves too little noise to tell how far off columns are."""
+    made = one(side=400, beam={"dose_per_A2": 15_000})
+    scan = made.scan()
+    smooth = gaussian_filter(scan.values.astype(np.float64), 2.0)
+    restored = scan.after("restored by smoothing", to_shape(smooth, (factor * 400, factor * 400)))
+    ratios = []
+    for measured in (None, scan):
+        found = find(restored, measured=measured).columns
+        distance, which = KDTree(true_nm(made)).query(found.places_nm)
+        good = (distance < 0.07) & ~found.cut
+        assert good.sum() > 500
+        off = (found.places_nm - true_nm(made)[which])[good] / found.errors_nm[good, None]
+        ratios.append(np.sqrt(np.mean(off**2)))
+    assert ratios[0] > 1.3
+    assert 0.6 < ratios[1] < 1.05  # wider columns tell a little less of their places
 
 
 def test_twice_the_electrons_are_half_the_variance():
@@ -302,6 +323,22 @@ def test_the_command_tells_people_and_replaces_nothing(run, taken):
     assert run("atoms", f"{taken}.nc", "--overwrite")[0] == 0
     status, _, err = run("atoms", f"{taken}.nc", f"{taken}.truth.nc", "--truth", "x.csv")
     assert status == 2 and "--truth is that of one scan, got 2" in err
+
+
+def test_the_command_takes_the_noise_of_what_was_measured(run, taken):
+    scan = scanmend.read(f"{taken}.nc")
+    mean = scan.after("restored by hand", gaussian_filter(scan.values, 2.0))
+    result = Restoration(scan, mean, scan.after("spread", np.ones_like(scan.values)))
+    told = {}
+    for suffix in ("nc", "tif"):
+        scanmend.write(result, f"r.{suffix}")
+        status, out, err = run("atoms", f"r.{suffix}", "--json", "-o", suffix)
+        assert status == 0
+        (told[suffix],) = json.loads(out)
+        assert ("errors are too small" in err) is (suffix == "tif")
+    assert told["nc"]["columns"] == told["tif"]["columns"]
+    assert told["nc"]["error_pm"] > 1.3 * told["tif"]["error_pm"]
+    assert told["nc"]["noise_of"] == "measured"
 
 
 def test_an_upscaled_scan_is_compared_with_the_truth_of_the_coarse_one(taken):

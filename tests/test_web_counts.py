@@ -179,6 +179,8 @@ def test_the_page_goes_through_a_series_on_both_axes(page, client, folder):
     first = done(page)
     assert page.locator("#model").input_value() == "mine"
     assert page.locator("#frameCount").inner_text() == "of 3"
+    for link in page.locator("#save a").all():
+        assert page.request.get(f"{client.base_url}/{link.get_attribute('href')}").ok
     for hidden in ("#levelRow", "#ghostsRow", "#mendRow", "#warnings", "#noModel"):
         assert page.locator(hidden).is_hidden()
     page.keyboard.press(".")

@@ -117,6 +117,11 @@ class Scan:
         rows, columns = self.values.shape
         return rows * self.pixel_nm[0], columns * self.pixel_nm[1]
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether a restoration made it."""
+        return any(step.startswith(("restored by", "upscaled ", "draw ")) for step in self.history)
+
     def crop(self, rows: slice, columns: slice) -> Scan:
         """A part of the scan, at the same pitch; the slices have no step."""
         values = np.ascontiguousarray(self.values[rows, columns])

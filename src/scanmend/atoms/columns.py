@@ -84,7 +84,7 @@ class Found:
     Attributes:
         scan: Where they were sought.
         columns: What was found.
-        noise: Of the scan's pixels.
+        noise: Of the scan's pixels, or of those that it was restored from.
         fit: Of the columns, in the same order.
     """
 
@@ -105,13 +105,17 @@ class Found:
         return gaussians.at(values, self.noise, pixel_nm, self.fit, corner)
 
 
-def find(scan: Scan, apart_nm: float = APART_NM) -> Found:
+def find(scan: Scan, apart_nm: float = APART_NM, measured: Scan | None = None) -> Found:
     """Finds the columns of a scan, measured or restored.
+
+    Where `scan` was made of `measured`, by an expectation for each pixel, errors are those that the
+    noise of `measured` leaves: of a network's image, what noise is left says nothing of them.
 
     Args:
         scan: With columns brighter than what is around them.
         apart_nm: How far apart two columns can be told at best, nm: about the full width of one at
             half of its maximum. Where columns turn out wider, that width is taken.
+        measured: What was restored, of the same field of view, if it was.
 
     Raises:
         ScanError: Pixels too coarse for that, or a scan without structure.
@@ -155,6 +159,12 @@ def find(scan: Scan, apart_nm: float = APART_NM) -> Found:
             good[:] = True
             good[bad[first_of_pairs(state[bad, :2], 2 * apart_nm)]] = False
             state, needs = fit.start(good), needs[good]
+    if measured is not None:
+        known = pixel_noise(measured.values.astype(np.float64))
+        # A pixel that was made of a part of a measured one has as much less of its electrons.
+        times = scan.values.size / measured.values.size
+        noise = Noise(known.read * times, known.gain * times)
+        fit = gaussians.with_noise(values, noise, scan.pixel_nm, fit)
     return _found(scan, noise, fit)
 
 

@@ -73,13 +73,13 @@ def letter(kind: int) -> str:
     return string.ascii_uppercase[kind]
 
 
-def atoms(scan: Scan, apart_nm: float = APART_NM) -> Atoms:
+def atoms(scan: Scan, apart_nm: float = APART_NM, measured: Scan | None = None) -> Atoms:
     """Columns, lattices and vacancies of a scan; see `columns.find`.
 
     Raises:
         ScanError: Pixels too coarse to tell columns, or a scan without structure.
     """
-    found = find(scan, apart_nm)
+    found = find(scan, apart_nm, measured)
     lattices = grains(found.columns)
     return Atoms(found, lattices, vacancies(found, lattices))
 

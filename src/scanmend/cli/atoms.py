@@ -8,8 +8,14 @@ from pathlib import Path
 
 import click
 
+import scanmend
+
 from .batch import Progress, Result, each, expand
 from .options import Reading, Writing, files_argument, folder_option, json_option, reading_options
+
+_UNSURE = (
+    "it was restored, and has no measured scan beside it: errors are too small (keep .nc or .gwy)"
+)
 
 
 @click.command()
@@ -62,9 +68,14 @@ def atoms(
         sites, _ = beside.targets(path, reading.ending("vacancies", frame), inputs)
         scan = reading.scan(path, frame)
         known = truths.read(truth, scan, apart_nm) if truth else None
-        found = record.atoms(scan, apart_nm)
+        measured = _measured(path) if scan.is_restored else None
+        if scan.is_restored and measured is None:
+            name = click.format_filename(path.name)
+            click.echo(f"{name}: {_UNSURE}", err=True)
+        found = record.atoms(scan, apart_nm, measured)
         result: Result = {"input": str(path), "output": str(target), "vacancies": str(sites)}
         result |= {"figure": str(figure) if figure else None} | found.summary()
+        result["noise_of"] = "measured" if measured else "itself"
         if known is not None:
             result["truth"] = asdict(truths.compare(found.found.columns, known, scan.size_nm))
         record.write_columns(found, target, overwrite=overwrite)
@@ -76,10 +87,18 @@ def atoms(
     each(sources, task, _text, as_json, reading.frames)
 
 
+def _measured(path: Path) -> scanmend.Scan | None:
+    """What a file of ours says that its restored scan was made of."""
+    there = [channel.name for channel in scanmend.open(path).channels]
+    return scanmend.read(path, "measured") if "measured" in there else None
+
+
 def _text(result: Result) -> str:
     """What a person wants to know of it."""
     error = f", {result['error_pm']:g} pm of error" if result["error_pm"] is not None else ""
     lines = [f"{result['input']}: {result['columns']} columns, {result['cut']} of them cut{error}"]
+    if result["noise_of"] == "measured":
+        lines.append("  errors are those of the measured scan's noise")
     for grain in result["grains"]:
         a, b = grain["a_nm"]
         kinds = ", ".join(f"{v['columns']} {k}" for k, v in grain["sublattices"].items())

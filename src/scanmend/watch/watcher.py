@@ -244,7 +244,7 @@ class Watcher:
                 same = f"the same as {Path(entry.file).name}, which is done: {entry.output}"
                 yield Ignored(**file.known_by(), why=same)
             return
-        if any(step.startswith(("restored by", "upscaled ")) for step in scan.history):
+        if scan.is_restored:
             file.due = float("inf")
             yield Ignored(**file.known_by(), why="it is a result of ours")
             return

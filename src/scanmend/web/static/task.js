@@ -165,8 +165,9 @@ export function complain(line) {
 export function offerResult(job, suffixes) {
   find("notes").replaceChildren(...(job.verdict?.notes ?? []).map((note) => make("li", {}, note)));
   const names = { ".html": "report", ".png": "figure" };
+  const fit = suffixes.filter((suffix) => suffix !== ".sxm" || job.verdict?.unit !== "counts"); // which it cannot hold
   find("save").replaceChildren(
-    ...suffixes.map((suffix) => {
+    ...fit.map((suffix) => {
       const href = query(`api/jobs/${job.id}/file`, { suffix });
       return make("a", { href, download: "", title: `Save as ${suffix}` }, names[suffix] ?? suffix);
     }),
