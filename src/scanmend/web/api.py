@@ -22,11 +22,11 @@ from ..restoration import counted
 from ..scan import Quantity
 from ..stem.crystals import CRYSTALS
 from ..study.store import NotKept
-from . import answers, reference
+from . import answers, defects, reference
 from .files import File, Files
 from .folders import Folders, NotListed
 from .jobs import Full, Job, Jobs, NotDone, scans_of
-from .messages import SUFFIXES, Chosen, Shown, Side, Suffix, Wish
+from .messages import SUFFIXES, Chosen, Finder, Shown, Side, Sought, Suffix, Wish
 from .reading import Reader
 from .settings import Settings
 from .shelf import Gone
@@ -119,11 +119,12 @@ def index(request: Request) -> HTMLResponse:
 
 @router.get("/about")
 def about(here: Here) -> dict[str, Any]:
-    """Version, models, formats that are read, lattices, folders, suffixes to save as, limits."""
+    """Version, models, finders of defects, formats, lattices, folders, suffixes, limits."""
     return {
         "version": __version__,
         "models": [_model(*known) for known in here.settings.known_models().items()],
         "formats": [reader.NAME for reader in io.FORMATS],
+        "finders": list(defects.finders(here.settings)),
         "lattices": {key: crystal.name for key, crystal in CRYSTALS.items()},
         "folders": here.folders.listed(),
         "suffixes": SUFFIXES,
@@ -157,6 +158,13 @@ def file_scan(here: Here, id: str, which: Annotated[Shown, Query()]) -> Response
     scan = here.files.scan(here.files.get(id), which.reading())
     dose = scan.acquisition.dose_at(scan.pixel_nm)
     return answers.pixels(scan, which.side, dose_per_A2=dose)
+
+
+@router.get("/files/{id}/defects")
+def file_defects(here: Here, id: str, which: Annotated[Sought, Query()]) -> dict[str, Any]:
+    """The defects of an image: "marks" with place in nm from its middle, class, score, edge."""
+    scan = here.files.scan(here.files.get(id), which.reading())
+    return defects.of_scan(scan, which.finder, here.settings)
 
 
 @router.post("/files/{id}/jobs", status_code=202)
@@ -220,6 +228,12 @@ def job_scan(
     if name not in scans:
         raise HTTPException(404, f"there is no scan {name!r}; there are {', '.join(scans)}")
     return answers.pixels(scans[name], side)
+
+
+@router.get("/jobs/{id}/defects")
+def job_defects(here: Here, id: str, finder: Finder) -> dict[str, Any]:
+    """What a restoration did to the defects of a scan: kept, moved, changed, added, removed."""
+    return defects.of_result(here.jobs.result(here.jobs.get(id)), finder, here.settings)
 
 
 @router.get("/jobs/{id}/file", response_class=FileResponse)

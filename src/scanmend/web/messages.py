@@ -65,6 +65,15 @@ class Shown(Which):
     side: Side = None
 
 
+Finder = Annotated[str, Field(max_length=100, description="What finds defects, one of /api/about.")]
+
+
+class Sought(Which):
+    """In which image of a file defects are sought, and by what."""
+
+    finder: Finder
+
+
 class Wish(Which):
     """What is to be done to it; as `scanmend.restore` and `scanmend.upscale` have it."""
 

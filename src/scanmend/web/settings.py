@@ -72,9 +72,10 @@ class Settings:
             return False
 
     def known_models(self) -> dict[str, Path | str]:
-        """What `models.load` takes, by the names that clients use, the default first."""
+        """What `models.restorer` takes, by the names that clients use, the default first."""
         shipped = sorted(models.restorers(), key=lambda name: name != models.DEFAULT)
-        return {name: name for name in shipped} | {path.stem: path for path in self.models}
+        own = {path.stem: path for path in self.models if not models.load(path).finds_defects}
+        return {name: name for name in shipped} | own
 
 
 def is_scan(name: str) -> bool:

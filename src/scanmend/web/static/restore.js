@@ -2,6 +2,7 @@
 
 import { getJSON, query } from "./api.js";
 import { controls } from "./controls.js";
+import * as marking from "./defects.js";
 import { frame, make } from "./frame.js";
 import * as opening from "./opening.js";
 import { fetchScan } from "./scan.js";
@@ -17,6 +18,7 @@ const KEYS = [
   ["n", "what is shown on the right: restored, removed, spread, draws"],
   ["f", "surface or Fourier transform"],
   ["m", "mark doubtful regions, the spread, nothing"],
+  ["d", "defects: none, or who finds them"],
   ["p / c", "levelling / colours: the next one"],
   ["a", "automatic levels"],
   ["wheel, + −", "zoom about the pointer"],
@@ -31,6 +33,7 @@ const KEYS = [
 const find = (id) => document.getElementById(id);
 const stage = new Stage(find("left"), find("rightCanvas"));
 const show = controls(stage);
+const defects = marking.defects(stage, () => current, task.which);
 
 /** @type {object[]} Opened scans: name, file, image, frame, scale, scans, job, and why one failed. */
 const works = [];
@@ -99,6 +102,7 @@ function blank() {
   find("facts").replaceChildren();
   find("warnings").hidden = true;
   show(new Map());
+  defects.look();
 }
 
 /** Drops what was made of a scan, and stops what is being made. */
@@ -133,6 +137,7 @@ function present(work) {
   opening.facts(work, work.scans.get("measured"));
   if (work.job?.state === "done") task.offerResult(work.job, about.suffixes);
   show(work.scans, work.job?.verdict);
+  defects.look();
 }
 
 /** Restores a work as the form says, and shows the result when it is there. */
@@ -195,6 +200,7 @@ const actions = {
   "]": () => step(1),
   ",": () => turn(current?.frame - 1),
   ".": () => turn(current?.frame + 1),
+  d: defects.next,
 };
 
 frame(KEYS, actions);
@@ -209,6 +215,7 @@ find("frame").addEventListener("change", ({ target }) => turn(target.valueAsNumb
 try {
   about = await getJSON("api/about");
   task.offer(about.models, about.lattices);
+  marking.offer(about.finders);
   opening.browse(about.folders, open, (error) => task.complain(error.message));
 } catch (error) {
   task.complain(error.message);

@@ -1,6 +1,7 @@
 /** The images on the restore page: what is shown of them, in which colours, with which marks. */
 
 import { CHOICES, table } from "./colours.js";
+import { FATES } from "./defects.js";
 import { spectrum } from "./fourier.js";
 import { FEW, fitPlane, levelsOf, subtractLines, subtractPlane } from "./levels.js";
 import { sizeOf, withValues } from "./scan.js";
@@ -20,6 +21,8 @@ export class Stage extends EventTarget {
   /** Name of what is on the right. */
   right = "restored";
   overlay = "none";
+  /** Defects: what became of each, and where. */
+  marks = [];
   /** A pixel whose spread exceeds it is doubtful; in the scan's unit. */
   threshold = 0;
   /** Levels that were chosen, or null for those of the images. */
@@ -74,7 +77,7 @@ export class Stage extends EventTarget {
   clear() {
     this.scans = new Map();
     for (const viewer of this.viewers) {
-      viewer.pictures = viewer.overlays = [];
+      viewer.pictures = viewer.overlays = viewer.rings = [];
       viewer.redraw();
     }
     this.#views.surface.draw(null);
@@ -97,6 +100,7 @@ export class Stage extends EventTarget {
       if (viewer.view !== this.view) viewer.link(this.view);
       // The measured scan stays as it is: the marks are about what was made of it.
       viewer.overlays = viewer === left && this.layout === "side" ? [] : marks;
+      viewer.rings = this.domain === "surface" ? this.#rings(viewer === left) : [];
       viewer.redraw();
     }
     this.dispatchEvent(new Event("pictures"));
@@ -181,6 +185,19 @@ export class Stage extends EventTarget {
     const [low, high, colours] = this.scaleOf(name);
     picture.paint(image.values, low, high, table(colours));
     return picture;
+  }
+
+  /** Each defect where it is to be seen: what was added is not in the measured scan. */
+  #rings(isLeft) {
+    const alone = this.layout === "side" ? (isLeft ? "added" : "removed") : null;
+    const [height, width] = sizeOf(this.scans.get("measured"));
+    return this.marks
+      .filter(({ fate }) => fate !== alone)
+      .map(({ fate, x_nm, y_nm, edge, counted }) => ({
+        at: [y_nm + height / 2, x_nm + width / 2],
+        colour: FATES[fate],
+        dashed: edge || counted === false,
+      }));
   }
 
   #marks() {

@@ -5,6 +5,7 @@ import { sizeOf } from "./scan.js";
 import { niceLength } from "./units.js";
 
 const SHARP = 3; // screen pixels for one of the image from which on pixels have edges
+const RING_NM = 0.5; // radius of a ring, within what can be seen
 const STEP = 40; // CSS pixels that an arrow key pans
 
 /** An image and its pixels in colour; `paint` is all that new levels or colours cost. */
@@ -39,6 +40,8 @@ export class Viewer {
   pictures = [];
   /** Drawn above the last of them. @type {Picture[]} */
   overlays = [];
+  /** Places to put a ring around: (y, x), colour, and whether it is dashed. */
+  rings = [];
   /** Where the second picture begins, 0 to 1 of the width. */
   divider = 0;
   /** Whether the mouse draws a line rather than pans. */
@@ -100,6 +103,7 @@ export class Viewer {
     }
     for (const picture of [...beside, ...this.overlays]) this.#image(picture, ratio);
     context.restore();
+    this.#rings();
     this.#line();
     this.#cross();
     this.#scaleBar(height, width);
@@ -121,6 +125,24 @@ export class Viewer {
     this.context.imageSmoothingEnabled = Math.min(h / scan.rows, w / scan.columns) * ratio < SHARP;
     this.context.imageSmoothingQuality = "high";
     this.context.drawImage(canvas, column, row, columns, rows, x, y, shownW, shownH);
+  }
+
+  #rings() {
+    const { context } = this;
+    this.canvas.dataset.rings = this.rings.length; // a canvas cannot be read
+    const radius = Math.min(Math.max(RING_NM / this.view.scale, 4), 14);
+    for (const { at, colour, dashed } of this.rings) {
+      const [y, x] = this.#place(at);
+      for (const [stroke, wide] of [["#000a", 4], [colour, 2]]) {
+        context.strokeStyle = stroke;
+        context.lineWidth = wide;
+        context.setLineDash(dashed ? [3, 3] : []);
+        context.beginPath();
+        context.arc(x, y, radius, 0, 2 * Math.PI);
+        context.stroke();
+      }
+    }
+    context.setLineDash([]);
   }
 
   #line() {
