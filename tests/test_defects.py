@@ -270,16 +270,18 @@ def holes(full: bool) -> Scan:
 @pytest.mark.parametrize("full", [True, False])
 def test_random_places_correlate_with_nothing(full, rng):
     scan = holes(full)
-    seen, g, outside = statistics._Seen(scan), [], 0
+    seen = statistics._Seen(scan)
+    edges = np.linspace(0, 5, 21)
+    g = [statistics._correlated(seen.scattered(300, rng), edges, seen) for _ in range(150)]
+    error = np.std(g, axis=0, ddof=1) / np.sqrt(150)
+    assert np.median(error) < 0.007
+    assert (abs(np.mean(g, axis=0) - 1) < 4 * error).all()
+    outside = 0
     for _ in range(8):
         of = statistics.pair_correlation(seen.scattered(300, rng), scan, rng)
-        g.append(of.g)
         outside += int(((of.g < of.low) | (of.g > of.high)).sum())
     assert of.r_nm[-1] == pytest.approx(5, abs=0.2)
-    step = of.r_nm[1] - of.r_nm[0]
-    pairs = 8 * 300**2 / seen.area_nm2 * np.pi * of.r_nm * step
-    assert (abs(np.mean(g, axis=0) - 1) < 4 / np.sqrt(pairs)).all()
-    assert outside / (8 * len(of.g)) < 0.12
+    assert outside / (8 * len(of.g)) < 0.15
 
 
 def test_pairs_gather_at_their_distance_and_a_lattice_keeps_apart(rng):

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import models, resample
+from .. import models
 from ..errors import ModelError
-from ..normalise import Affine
 from ..restoration import prepare
-from ..restoration.posterior import REACH, VIEW
+from ..restoration.posterior import REACH
 from ..restoration.tiles import whole
 from ..scan import Scan
+from .view import view
 
 THRESHOLD = 0.3
 """How high the map of a network must be for a defect, if the model's card does not say it."""
@@ -72,15 +72,15 @@ def maps(scan: Scan, model: models.Model) -> Maps:
     prepare.must_be_near(scan.pixel_nm, model)
     pitch = prepare.pitch(scan.pixel_nm, model)
     _must_be_large(scan, pitch, model)
-    levelled = prepare.levelled(prepare.aligned(scan, model)[0])[0]
-    work = resample.to_pitch(resample.fill_gaps(levelled), pitch)
-    mask = prepare.measured(scan, work.values.shape)
-    image = np.clip(Affine.of(levelled).apply(work.values), -VIEW, VIEW)
+    image = view(scan, pitch)
     card = model.card
     call = whole(model.network, card["multiple"], card.get("reach", REACH))
+    values = call(image, 0.0) * image[1]
+    rows, columns = values.shape[1:]
+    height, width = scan.size_nm
     return Maps(
         scan,
-        call(np.stack([image, mask]), 0.0) * mask,
+        values,
         tuple(card["classes"]),
         card["sigma_nm"],
         card.get("threshold", THRESHOLD),
@@ -88,7 +88,7 @@ def maps(scan: Scan, model: models.Model) -> Maps:
             "model": model.name,
             "model_sha256": model.sha256,
             "runtime": model.network.runtime,
-            "model_pixel_nm": list(work.pixel_nm),
+            "model_pixel_nm": [height / rows, width / columns],
         },
     )
 
