@@ -301,6 +301,8 @@ def test_a_range_test_finds_where_learning_is_fastest(tmp_path):
     # It falls as a logistic function of the rate's logarithm, fastest at 1e-3, and explodes.
     losses = 1 - 0.8 / (1 + (1e-3 / rates) ** 2) + np.where(rates > 0.1, 5 * rates, 0)
     assert suggested(rates, losses) == pytest.approx(1e-3, rel=1e-6)
+    shaky = losses + np.random.default_rng(3).normal(0, 0.05, 61) / np.sqrt(1 + np.arange(61))
+    assert suggested(rates, shaky) == pytest.approx(1e-3, rel=1)
     best = find_rate(PAIRED, tmp_path, low=1e-5, high=1e-2, batches=12, workers=0)
     lines = [json.loads(line) for line in (tmp_path / "rates.jsonl").read_text().splitlines()]
     assert len(lines) == 12

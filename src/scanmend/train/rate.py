@@ -20,6 +20,9 @@ from .processes import Processes
 from .settings import Settings
 
 _SMOOTH = 0.9
+_SETTLED, _WINDOW = 10, 13
+"""Batches before averages are of as many, and that a slope is taken over."""
+
 _HOPELESS = 4.0
 """The test ends where the loss has grown to this many times its lowest."""
 
@@ -78,5 +81,10 @@ def find_rate(
 
 def suggested(rates: np.ndarray, losses: np.ndarray) -> float:
     """Where the loss falls fastest with the logarithm of the rate, before its lowest point."""
-    slope = np.gradient(losses, np.log(rates))
-    return float(rates[np.argmin(slope[: max(2, int(np.argmin(losses)) + 1)])])
+    lowest = max(2, int(np.argmin(losses)) + 1)
+    # The first averages are of few batches, and their differences those of luck.
+    first = min(_SETTLED, lowest // 2)
+    slope = np.gradient(losses, np.log(rates))[first:lowest]
+    window = min(_WINDOW, len(slope))
+    smooth = np.convolve(slope, np.ones(window) / window, "valid")
+    return float(rates[first + int(np.argmin(smooth)) + window // 2])
