@@ -51,6 +51,7 @@ def test_defects_are_listed_counted_and_drawn(run, model, rng):
     assert Path("scan_defects.png").read_bytes().startswith(b"\x89PNG")
     status, _, err = run("defects", "scan.gsf", "--model", model)
     assert (status, "scan_defects.csv exists already" in err) == (1, True)
+    assert run("defects", ".", "--model", model, "--overwrite")[1].count("9 defects") == 1
     for suffix in ("json", "nc"):
         status, out, err = run("defects", "scan.gsf", "--model", model, "--format", suffix)
         assert (status, out.split()[-1], err) == (0, f"scan_defects.{suffix}", "")

@@ -5,7 +5,9 @@ And the same against the truth, where it is known: what was hallucinated, and wh
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,8 +137,8 @@ def against(
     there = before.defects
     marks = Marks(there.places_nm, there.kinds)
     nearby = before.score_at(found.defects.places_nm, found.defects.kinds, radius_nm)
-    scores = there.scores, nearby
-    return _matched(found, marks, (ADDED, REMOVED), (radius_nm, moved_nm), scores)
+    reference = _Reference(marks, _numbers(there.scores), _numbers(nearby))
+    return _matched(found, reference, (ADDED, REMOVED), radius_nm, moved_nm)
 
 
 def against_truth(
@@ -148,7 +150,8 @@ def against_truth(
     are neither omitted nor is what is found there hallucinated. If it knows none of them, places
     alone are compared.
     """
-    return _matched(found, truth, (HALLUCINATED, OMITTED), (radius_nm, moved_nm), None)
+    reference = _Reference(truth, [None] * len(truth), [None] * len(found.defects))
+    return _matched(found, reference, (HALLUCINATED, OMITTED), radius_nm, moved_nm)
 
 
 def must_show_the_same(scan: Scan, before: Scan) -> None:
@@ -186,63 +189,51 @@ def must_show_the_same(scan: Scan, before: Scan) -> None:
         )
 
 
-def _matched(
-    found: Found,
-    marks: Marks,
-    alone: tuple[str, str],
-    limits_nm: tuple[float, float],
-    scores: tuple[Array, Array] | None,
-) -> Audit:
-    """Pairs what was found with what is there.
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """What is there, its scores, and the scores where something was found; None for the truth."""
 
-    `scores` are those in the reference: of what is there, and where the found ones are.
-    """
-    scan, mine, known = found.maps.scan, found.defects, found.maps.classes
-    radius_nm, moved_nm = limits_nm
+    marks: Marks
+    scores: Sequence[float | None]
+    nearby: Sequence[float | None]
+
+
+def _matched(
+    found: Found, reference: _Reference, alone: tuple[str, str], radius_nm: float, moved_nm: float
+) -> Audit:
+    """Pairs what was found with what is there."""
+    scan, mine, marks = found.maps.scan, found.defects, reference.marks
+    known = found.maps.classes
     by_class = not marks.kinds or any(kind in known for kind in marks.kinds)
     judged = np.array([kind in known or not by_class for kind in marks.kinds], bool)
+    # By their numbers among the found ones, and among those that are there.
     there = np.flatnonzero(judged)
-    theirs_nm = marks.places_nm[there]
-    kinds = [marks.kinds[k] for k in there]
-    one, other = best_pairs(
-        mine.places_nm, theirs_nm, radius_nm, (mine.kinds, kinds) if by_class else None
-    )
-    inner, inner_there = (~at_edge(scan, places) for places in (mine.places_nm, theirs_nm))
-
-    def before(k: int, paired: bool) -> float | None:
-        if scores is None:
-            return None
-        return _number(float(scores[0 if paired else 1][there[k] if paired else k]))
-
-    features = []
-    for i, k in zip(one.tolist(), other.tolist(), strict=True):
-        distance = float(np.hypot(*(mine.places_nm[i] - theirs_nm[k])))
-        fate = MOVED if distance > moved_nm else KEPT
-        if by_class and mine.kinds[i] != kinds[k]:
-            fate = CHANGED
-        x, y = mine.places_nm[i].tolist()
-        score = _number(float(mine.scores[i])), before(k, True)
-        features.append(
-            Feature(fate, mine.kinds[i], kinds[k], x, y, distance, *score, bool(inner_there[k]))
-        )
-    rest = np.setdiff1d(np.arange(len(mine)), one)
+    kinds = (mine.kinds, [marks.kinds[k] for k in there]) if by_class else None
+    one, other = best_pairs(mine.places_nm, marks.places_nm[there], radius_nm, kinds)
+    rest, missing = np.setdiff1d(np.arange(len(mine)), one), np.delete(there, other)
     # What is of a class that is not looked for can look like one that is.
-    excused = best_pairs(mine.places_nm[rest], marks.places_nm[~judged], radius_nm)[0]
-    for i in np.delete(rest, excused).tolist():
-        x, y = mine.places_nm[i].tolist()
-        score = _number(float(mine.scores[i])), before(i, False)
-        features.append(Feature(alone[0], mine.kinds[i], "", x, y, None, *score, bool(inner[i])))
-    missing = np.setdiff1d(np.arange(len(there)), other)
-    nearby = found.score_at(theirs_nm[missing], [kinds[k] for k in missing], radius_nm)
-    for k, score in zip(missing.tolist(), nearby.tolist(), strict=True):
-        x, y = theirs_nm[k].tolist()
-        was = _number(score), before(k, True)
-        features.append(
-            Feature(alone[1], kinds[k], kinds[k], x, y, None, *was, bool(inner_there[k]))
-        )
+    rest = np.delete(rest, best_pairs(mine.places_nm[rest], marks.places_nm[~judged], radius_nm)[0])
+    missed = [marks.kinds[k] for k in missing]
+    faint = _numbers(found.score_at(marks.places_nm[missing], missed, radius_nm))
+
+    scores, before, nearby = _numbers(mine.scores), reference.scores, reference.nearby
+    places, theirs = ([(x, y) for x, y in of.places_nm.tolist()] for of in (mine, marks))
+    inner, inner_there = ((~at_edge(scan, of.places_nm)).tolist() for of in (mine, marks))
+    features = []
+    for i, k in zip(one.tolist(), there[other].tolist(), strict=True):
+        kind, was, distance_nm = mine.kinds[i], marks.kinds[k], math.dist(places[i], theirs[k])
+        fate = CHANGED if by_class and kind != was else MOVED if distance_nm > moved_nm else KEPT
+        (x, y), told = places[i], (distance_nm, scores[i], before[k], inner_there[k])
+        features.append(Feature(fate, kind, was, x, y, *told))
+    for i in rest.tolist():
+        told = None, scores[i], nearby[i], inner[i]
+        features.append(Feature(alone[0], mine.kinds[i], "", *places[i], *told))
+    for k, kind, score in zip(missing.tolist(), missed, faint, strict=True):
+        told = None, score, before[k], inner_there[k]
+        features.append(Feature(alone[1], kind, kind, *theirs[k], *told))
     return Audit(tuple(features), alone, inner_nm2(scan), by_class, radius_nm, moved_nm)
 
 
-def _number(score: float) -> float | None:
-    """A score as JSON has it."""
-    return None if np.isnan(score) else round(score, 4)
+def _numbers(scores: Array) -> list[float | None]:
+    """As JSON has them."""
+    return [None if math.isnan(score) else round(score, 4) for score in scores.tolist()]

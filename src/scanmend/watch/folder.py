@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-OURS = re.compile(r"_(restored|degraded|atoms|x\d)$")
+OURS = re.compile(r"_(restored|degraded|atoms|defects|audit|x\d)$")
 """Stems of what we write: in a folder, these are no input."""
 
 
