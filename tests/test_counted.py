@@ -15,6 +15,7 @@ from scanmend.errors import ModelError, RecipeError, ScanError  # noqa: E402
 from scanmend.objective.posterior_flow import laplace, mean_loss  # noqa: E402
 from scanmend.pairs import counted as pairs  # noqa: E402
 from scanmend.pairs.counted import Doses, sample  # noqa: E402
+from scanmend.restoration.verdict import verdict  # noqa: E402
 from scanmend.scan import Quantity, Scan  # noqa: E402
 from scanmend.stem.microscope import simulate  # noqa: E402
 from scanmend.train import counted as lesson  # noqa: E402
@@ -169,6 +170,29 @@ def test_counts_come_back_as_counts(scan, micrograph, identity, factor):
     assert (said["task"], said["model"]) == ("restore" if factor == 1 else "upscale", "tiny")
     assert said["model_pixel_nm"] == pytest.approx([0.04 / factor] * 2)
     assert said["noise_counts"] == pytest.approx(counts.noise(few), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("pitch", "factor", "note"),
+    [
+        (0.02, 1, None),
+        (0.005, 1, "the model saw 2 x 2 pixels as one: no aperture passes anything finer"),
+        (0.02, 4, "the model made pixels of 0.01 nm, and splines those of 0.005 nm: no aperture"),
+        (0.07, 1, "pixels of 0.07 x 0.07 nm are not the 0.01-0.05 nm that tiny learned from: it"),
+    ],
+)
+def test_the_verdict_says_which_pixels_the_network_made(scan, identity, pitch, factor, note):
+    one = Scan(scan.values, (pitch, pitch), scan.quantity)
+    result = (
+        scanmend.restore(one, identity) if factor == 1 else scanmend.upscale(one, factor, identity)
+    )
+    said = verdict(result, models.load(identity))
+    known = result.mean.values.astype(np.float64)
+    assert said.relief == pytest.approx(np.ptp(np.percentile(known, (5, 95))))
+    assert said.notes[0].endswith(f"of the contrast, {float(f'{said.relief:.3g}'):g} counts")
+    about = [n for n in said.notes if n.startswith(("the model saw", "the model made", "pixels"))]
+    assert len(about) == (note is not None)
+    assert note is None or about[0].startswith(note)
 
 
 def test_what_is_bright_stays_where_it_is(identity):

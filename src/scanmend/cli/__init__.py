@@ -80,9 +80,9 @@ def restore(
     type=click.Choice(["2", "4"]),
     default="2",
     show_default=True,
-    help="Lines for each line that was scanned.",
+    help="Lines for each line that was scanned; of counts, pixels along both axes.",
 )
-@click.option("--mend", is_flag=True, help="Remove damage as well.")
+@click.option("--mend", is_flag=True, help="Remove damage as well; of counts it always is.")
 @click.option(
     "--keep-measured/--no-keep-measured",
     default=None,
@@ -102,7 +102,10 @@ def upscale(
     writing: Writing,
     as_json: bool,
 ) -> None:
-    """Puts 2 or 4 lines where one was scanned; writes STEM_x2.nc or STEM_x4.nc."""
+    """Puts 2 or 4 lines where one was scanned; writes STEM_x2.nc or STEM_x4.nc.
+
+    Scans in counts, as of electron microscopes, become finer on both axes.
+    """
     sources = expand(files)
 
     def task(path: Path, frame: int | None, progress: Progress) -> Result:

@@ -13,6 +13,7 @@ import click
 import scanmend
 
 from ..errors import WriteError
+from ..watch.folder import stamp
 from .batch import why
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Reading:
         """Reads it; puts its pitch right, where the crystal is named that it shows."""
         if self.lattice is not None:
             return self.calibrated(path, frame)[0]
-        return scanmend.read(path, self.channel, self.direction, **self._how(path, frame))
+        return scanmend.read(_opened(path), self.channel, self.direction, **self._how(path, frame))
 
     def calibrated(
         self, path: Path, frame: int | None = None
@@ -65,7 +66,8 @@ class Reading:
         from ..stem import calibration  # late: `--help` needs no NumPy
 
         how = self._how(path, frame)
-        return calibration.read(path, self.lattice or "", self.channel, self.direction, **how)
+        which = self.lattice or "", self.channel, self.direction
+        return calibration.read(_opened(path), *which, **how)
 
     def ending(self, verb: str, frame: int | None = None) -> str:
         """Of a result's name: what was done, and of which channel where one was asked for."""
@@ -89,7 +91,17 @@ class Reading:
         return width * shown.rows / shown.columns, width
 
     def _shown(self, path: Path) -> scanmend.io.Channel:
-        return scanmend.open(path).shown(self.channel)
+        return _opened(path).shown(self.channel)
+
+
+def _opened(path: Path) -> scanmend.io.ScanFile:
+    """The file, opened once for all that is asked of it, unless it changes."""
+    return _as_it_is(path, (Path.cwd(), stamp(path) if path.is_file() else None))
+
+
+@functools.lru_cache(maxsize=1)
+def _as_it_is(path: Path, state: object) -> scanmend.io.ScanFile:
+    return scanmend.open(path)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -147,6 +147,7 @@ class ScanFile:
     path: Path
     format: str
     channels: tuple[Channel, ...]
+    _listed: tuple[Format, Sequence[Frame]] = field(repr=False, compare=False)
 
     def shown(self, name: str | None = None) -> Channel:
         """The channel of that name, or else the one that `read` chooses."""
@@ -179,11 +180,11 @@ def open(path: Path | str) -> ScanFile:
             acquisition=frame.memory.acquisition if frame.memory else frame.acquisition,
             frames=frame.number or 0,  # the last one's
         )
-    return ScanFile(path, reader.NAME, tuple(channels.values()))
+    return ScanFile(path, reader.NAME, tuple(channels.values()), (reader, frames))
 
 
 def read(
-    path: Path | str,
+    path: Path | str | ScanFile,
     channel: str | None = None,
     direction: str | None = None,
     *,
@@ -194,7 +195,7 @@ def read(
     """Reads one channel of a scan file.
 
     Args:
-        path: The file.
+        path: The file; or what `open` made of it, if it has not changed since.
         channel: Its name in the file; by default the first height, else current, else counts.
         direction: "forward" or "backward"; by default forward, or the only one there is.
         frame: Number of a frame in a series, from 1; of a series one must be chosen.
@@ -208,8 +209,11 @@ def read(
         ReadError: No such file, format, channel, direction or frame; a damaged file; no scale.
         ScanError: The image is too large for the memory of an ordinary machine.
     """
-    path = Path(path)
-    reader, frames = _frames(path)
+    if isinstance(path, ScanFile):
+        path, (reader, frames) = path.path, path._listed
+    else:
+        path = Path(path)
+        reader, frames = _frames(path)
     image = _choose(path, frames, channel, direction, frame)
     height, width = scale.size_nm(path, image, size_nm)
     kind, factor = scale.unit(path, image, unit)

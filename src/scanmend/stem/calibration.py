@@ -129,7 +129,7 @@ def calibrate(
 
 
 def read(
-    path: Path | str,
+    path: Path | str | io.ScanFile,
     lattice: str,
     channel: str | None = None,
     direction: str | None = None,
@@ -149,10 +149,12 @@ def read(
         RecipeError: No crystal is called so.
         ScanError: No such lattice is seen.
     """
-    crystal, shown = crystal_named(lattice), io.open(path).shown(channel)
+    crystal = crystal_named(lattice)
+    file = path if isinstance(path, io.ScanFile) else io.open(path)
+    shown = file.shown(channel)
     known = bool(shown.size_nm or size_nm)
     held = size_nm if known else (float(shown.rows), float(shown.columns))
-    scan = io.read(path, channel, direction, frame=frame, size_nm=held, unit=unit)
+    scan = io.read(file, channel, direction, frame=frame, size_nm=held, unit=unit)
     found = calibrate(scan.values, crystal, scan.pixel_nm if known else None)
     if known:
         return found.applied(scan), found, scan.pixel_nm

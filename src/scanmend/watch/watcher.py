@@ -192,9 +192,10 @@ class Watcher:
             if now - file.still_since < patience_s and ends_in_zeros(path):
                 file.due = file.still_since + patience_s
                 return
-            frames = io.open(path).shown(s.channel).frames
+            there = io.open(path)
+            frames = there.shown(s.channel).frames
             frame = file.frame if frames else None
-            scan = io.read(path, s.channel, s.direction, frame=frame)
+            scan = io.read(there, s.channel, s.direction, frame=frame)
             content = sha256(path)
             after = stamp(path)
         except FileNotFoundError:
