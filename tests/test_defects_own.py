@@ -168,6 +168,8 @@ def test_a_model_learns_from_one_marked_scan(tmp_path, settings, model):
     assert progress.started_from["name"] == "defects-tiny"
     assert plan.lesson.card(net)["classes"] == ["adatom", "pit"]
     assert [m["defects"] for m in plan.lesson.data()["marked"]] == [3]
+    tuned = export(net, plan, tmp_path / "tuned.onnx")
+    assert of_model(tuned, {"new": ("hole",)}).lesson.classes == ("adatom", "pit", "hole")
     ((seen, _),) = plan.lesson._own
     with torch.no_grad():
         found = net(torch.from_numpy(seen.image[None]), torch.zeros(1))[0].numpy()
@@ -198,6 +200,8 @@ def test_the_command_goes_on_from_a_model(tmp_path, capsys, model):
     assert made.card["trained_on"]["marked"][0]["defects"] == 2
     assert made.card["started_from"]["name"] == "defects-tiny" and "r2" in told
 
+    assert main([*command, "--int8"]) == 1
+    assert "finds defects, and not written in 8 bits" in capsys.readouterr().err
     (tmp_path / "one.csv").write_text("class,x_nm,y_nm\nblob,0,0\n")
     assert main([*command, "-o", str(tmp_path / "other")]) == 1
     assert "'blob' is none of the classes adatom" in capsys.readouterr().err

@@ -181,7 +181,7 @@ class Marked:
 
     @cached_property
     def held_out(self) -> list[Seen]:
-        """Scans to validate with, each of another surface; whole but for what does not fit."""
+        """Scans to validate with, shown as those to learn from; each of another surface."""
         mix = replace(self.mix, uses=1)
         return [sample(mix, VALIDATION_SEED, number) for number in range(self.validation)]
 

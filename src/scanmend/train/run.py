@@ -16,6 +16,7 @@ from ..pairs.samples import Sample
 from .counted import Counted
 from .export import export
 from .loop import train as train_network
+from .marked import Marked
 from .mixed import Mixed
 from .processes import count, rank
 from .quantise import MOST, cost, leave_out, quantise
@@ -56,10 +57,8 @@ def train(settings: Settings, folder: Path, *, int8: bool = False, **how: Any) -
         raise TrainingError(f"{target} is the model to begin with: choose another name or folder")
     lesson = settings.lesson
     if int8 and not isinstance(lesson, Mixed | Counted):
-        raise TrainingError(
-            f"{settings.name} is run by a method of its own, and not written in 8 bits: leave out "
-            "--int8"
-        )
+        what = "finds defects" if isinstance(lesson, Marked) else "is run by a method of its own"
+        raise TrainingError(f"{settings.name} {what}, and not written in 8 bits: leave out --int8")
     net, progress = train_network(settings, folder, **how)
     if rank() > 0:
         return {}

@@ -132,6 +132,9 @@ def of_model(source: str | Path, changes: dict[str, Any] | None = None) -> Setti
             f"the card of {model.name} has a recipe of an older version: name the settings as well"
         )
     changes = changes or {}
+    if "new" in changes:  # to what it has learnt already
+        known = table.get("marked", {}).get("new", ())
+        changes = {**changes, "new": (*known, *changes["new"])}
     # What belonged to other scans does not hold for these.
     other = {key for of, keys in _OF.items() if of in changes for key in keys} - changes.keys()
     table = {**table, "name": f"{model.name}-tuned", **_TUNING, "start": str(source)}
@@ -143,6 +146,7 @@ def of_model(source: str | Path, changes: dict[str, Any] | None = None) -> Setti
 
 _OF = {
     "source": ("stored", "width_nm", "unit", "split"),
+    "marked": ("width_nm", "unit"),
     "recipe": ("stored",),
     "stored": ("source", "recipe"),
 }
