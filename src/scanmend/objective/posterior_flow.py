@@ -26,8 +26,8 @@ def mean_loss(
     *,
     free: bool = True,
     alike: bool = False,
-) -> tuple[Tensor, Tensor]:
-    """The losses (batch,) of the posterior mean and of its expected error; and the mean, detached.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The losses (batch,) of the posterior mean and of its expected error.
 
     Args:
         net: As `nets.swift.Swift`.
@@ -41,6 +41,9 @@ def mean_loss(
         alike: Whether images count alike, however much is known of them: the errors of each are
             taken in parts of the one that the network expects of it, which does not bias the mean,
             as parts of the real one would.
+
+    Returns:
+        The losses; the mean, detached; and what errors were taken in parts of, (batch,) or 1.
     """
     known, seen = known[:, :1], known[:, -1:]
     added, log_error = _call(net, known, seen, mask, known.new_zeros(len(known)), told)
@@ -48,13 +51,13 @@ def mean_loss(
     if free:
         wanted = wanted - _offset(wanted)
     error = added - wanted
-    scale = _expected(log_error) if alike else 1
+    scale = _expected(log_error) if alike else log_error.new_ones(())
     losses = (
         2 * _huber(added, wanted, free) / scale**2
         + 0.7 * _gradient(error) / scale
         + 0.3 * laplace(error.detach(), log_error)
     )
-    return losses, (known + added).detach()
+    return losses, (known + added).detach(), scale
 
 
 def flow_loss(

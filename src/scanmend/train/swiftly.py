@@ -50,13 +50,14 @@ class Swiftly:
         """Of the mean and its spread, and, of a share of the samples, of the flow."""
         known, mask, target, told, noise, chance = batch
         how = {"free": self.FREE, "alike": not self.FREE}
-        losses, mean = mean_loss(net, known, mask, target, told, **how)
+        losses, mean, scale = mean_loss(net, known, mask, target, told, **how)
         few = chance[:, 0] < self.flow_share
         if progress < self.flow_from or not few.any():
             return losses
         seen = (mean[few], mask[few], target[few], self.flow_noise * noise[few])
         flow = flow_loss(net, *seen, chance[few, 1], told[few], free=self.FREE)
-        return losses.index_add(0, few.nonzero()[:, 0], 2 * flow)
+        flow = 2 * flow / scale.expand(len(few))[few] ** 2
+        return losses.index_add(0, few.nonzero()[:, 0], flow)
 
     def restored(
         self, net: nn.Module, known: Tensor, mask: Tensor, told: Tensor
