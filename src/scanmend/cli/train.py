@@ -25,7 +25,10 @@ _MISSING = 'training needs PyTorch: pip install "scanmend[train]"'
 )
 @click.option("--clean", "source", metavar="FOLDER", help="Learn from clean scans of your own.")
 @click.option(
-    "--sets", "stored", metavar="FOLDER", help="Learn from pairs that `scanmend pairs` made."
+    "--sets",
+    "stored",
+    metavar="FOLDER",
+    help="Learn from what `scanmend pairs`, or `simulate --format shards`, made.",
 )
 @click.option("--marked", metavar="FOLDER|CSV", help="Learn from marked scans of your own.")
 @click.option("--new-class", "new", multiple=True, help="Of defects, in marked scans only.")

@@ -78,10 +78,8 @@ class Marked:
             )
         if not 0 <= self.own <= 1:
             raise RecipeError(f"own is a share from 0 to 1, got {self.own}")
-        if (again := set(self.new) & {*self.mix.classes, ONE}) or len(set(self.new)) < len(
-            self.new
-        ):
-            raise RecipeError(f"no class is new twice, or known: {', '.join(again or self.new)}")
+        if ONE in self.new or len(set(self.classes)) < len(self.classes):
+            raise RecipeError(f"no class is new twice, or known: {', '.join(self.new)}")
         if self.new and (not self.marked or ONE in self.mix.classes):
             raise RecipeError(
                 f"nothing shows the new class {self.new[0]!r}: name marked scans, and a model "
