@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from scanmend.pairs import clean, sets  # noqa: E402
 from scanmend.pairs.samples import Mix  # noqa: E402
 from scanmend.train import checkpoint, loop, mixed, run  # noqa: E402
 from scanmend.train.export import export  # noqa: E402
-from scanmend.train.learner import Learner  # noqa: E402
+from scanmend.train.learner import Learner, precision  # noqa: E402
 from scanmend.train.loop import train  # noqa: E402
 from scanmend.train.mixed import Mixed  # noqa: E402
 from scanmend.train.paired import Paired  # noqa: E402
@@ -221,8 +222,10 @@ def test_several_processes_have_the_losses_of_one(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(text + 'net = "small-noattn"\nvalidation = 2\nsteps = 1\n')
     one, two = (shared(n, path, tmp_path) for n in (1, 2))
+    # What is summed in another order differs by the rounding of the numbers that are multiplied.
+    exactly = isinstance(precision(torch.device("cpu")), nullcontext)
     for a, b in zip(one, two, strict=True):
-        assert b["loss"] == pytest.approx(a["loss"], rel=2e-4)
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-4 if exactly else 2e-3)
         assert b["ssim"] == pytest.approx(a["ssim"], abs=1e-3)
 
 
@@ -412,8 +415,10 @@ def test_mixed_lessons_are_shared_too(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(text + "[mixed.mix]\nside = 16\nmargin = 4\n")
     one, two = (shared(n, path, tmp_path) for n in (1, 2))
+    # What is summed in another order differs by the rounding of the numbers that are multiplied.
+    exactly = isinstance(precision(torch.device("cpu")), nullcontext)
     for a, b in zip(one, two, strict=True):
-        assert b["loss"] == pytest.approx(a["loss"], rel=2e-4)
+        assert b["loss"] == pytest.approx(a["loss"], rel=2e-4 if exactly else 2e-3)
 
 
 def test_a_run_that_got_no_better_is_over(tmp_path, monkeypatch):

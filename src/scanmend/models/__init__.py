@@ -123,7 +123,7 @@ def restorer(source: str | Path | None = None) -> Model:
     return model
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _opened(path: Path, modified_ns: int) -> Model:
     """The model, kept open for the next scan; a file that has changed since is opened anew."""
     return Model(path, hashlib.sha256(path.read_bytes()).hexdigest(), Network(path))
