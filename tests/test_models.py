@@ -9,11 +9,15 @@ from onnx import TensorProto, helper
 
 from scanmend import models
 from scanmend.errors import ModelError
+from scanmend.scan import Quantity
 
 
 def test_what_is_shipped_is_what_was_trained():
-    assert models.names() == ("si001h", "surface")
-    assert models.load().name == models.DEFAULT
+    finders = tuple(f"defects-{family}" for family in ("si001h",))
+    assert models.names() == (*finders, "si001h", "stem", "surface")
+    assert models.restorers() == ("si001h", "stem", "surface")
+    assert models.load().name == models.default(Quantity.HEIGHT) == models.DEFAULT
+    assert models.load(models.default(Quantity.COUNTS)).card["quantity"] == "COUNTS"
     for name in models.names():
         model = models.load(name)
         assert models.verify(model) and model.name == name
@@ -39,7 +43,9 @@ def test_a_call_knows_any_size_and_number_of_pixels():
 
 
 def test_what_is_no_model_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="no model 'ge111': pass one of si001h, surface, or"):
+    with pytest.raises(
+        ModelError, match="no model 'ge111': pass one of defects-si001h, .* surface, or"
+    ):
         models.load("ge111")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(models.load().path.read_bytes()[:5000])

@@ -16,7 +16,7 @@ from test_watch import QUICK, kinds, once, scan_of  # noqa: E402
 
 import scanmend  # noqa: E402
 from scanmend import models  # noqa: E402
-from scanmend.watch.events import Failed, Ignored, Restored, Seen  # noqa: E402
+from scanmend.watch.events import Ignored, Restored, Seen  # noqa: E402
 from scanmend.watch.journal import Journal  # noqa: E402
 from scanmend.watch.settings import Settings  # noqa: E402
 from scanmend.watch.watcher import Watcher  # noqa: E402
@@ -88,10 +88,3 @@ def test_other_scans_come_between_the_frames_of_a_series(places):
     scanmend.write(scan_of(2), places[0] / "heights.sxm")
     names = [event.name for event in once(places) if isinstance(event, Restored)]
     assert names.index("heights.sxm") < 2
-
-
-def test_that_no_model_is_for_counts_is_said_once(places, monkeypatch):
-    monkeypatch.setattr(models, "OF_COUNTS", "none")
-    events = once(places)
-    assert kinds(events) == {Seen: 1, Failed: 1}
-    assert events[-1].line().startswith("series.tif: no model for scans in counts comes along")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from defect_models import finder
-from web_server import finished, serving
+from web_server import finished, serving, shown
 
 import scanmend
 from scanmend.crystals import silicon
@@ -15,7 +15,6 @@ from scanmend.scan import Scan
 from scanmend.web.settings import Settings
 
 METHOD = "template-matching"
-SLOW_MS = 30_000  # a machine may be busy
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +78,9 @@ def test_the_audit_of_a_job_is_that_of_the_library(client, job, folder):
 
 
 @pytest.fixture
-def page(client, browser):
-    context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme="light")
-    context.set_default_timeout(SLOW_MS)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(str(client.base_url))
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    context.close()
-    assert not errors
+def page(browser, client):
+    with shown(browser, str(client.base_url)) as page:
+        yield page
 
 
 def rings(page, canvas: str) -> int:

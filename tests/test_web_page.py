@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import REAL
 from PIL import Image
+from web_server import shown
 
 import scanmend
 from scanmend import figures, level
@@ -25,7 +26,6 @@ from scanmend.degrade import recipe
 from scanmend.scan import Acquisition, Scan
 
 pytest.importorskip("fastapi", reason="needs the extra `web`")
-SLOW_MS = 30_000  # a machine may be busy
 MATRIX = REAL / "stm/matrix"
 
 
@@ -74,27 +74,8 @@ def address(folder):
 
 @pytest.fixture
 def page(browser, address):
-    """The page, fresh; whatever it asks of another host, and every error in it, fails the test."""
-    context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme="light")
-    context.set_default_timeout(SLOW_MS)
-    elsewhere, errors = [], []
-
-    def only_here(route):
-        if route.request.url.startswith((address, "blob:", "data:")):
-            route.continue_()
-        else:
-            elsewhere.append(route.request.url)
-            route.abort()
-
-    context.route("**/*", only_here)
-    page = context.new_page()
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    context.close()
-    assert not elsewhere, "another host was asked"
-    assert not errors
+    with shown(browser, address) as page:
+        yield page
 
 
 def restored(page, before: str = "") -> None:

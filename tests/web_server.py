@@ -16,6 +16,8 @@ import uvicorn
 from scanmend.web import app
 from scanmend.web.settings import Settings
 
+SLOW_MS = 60_000  # a machine may be busy
+
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[httpx.Client]:
@@ -37,6 +39,31 @@ def serving(settings: Settings) -> Iterator[httpx.Client]:
         server.should_exit = True
         thread.join()
         listening.close()
+
+
+@contextmanager
+def shown(browser: Any, address: str, path: str = "/") -> Iterator[Any]:
+    """A page, fresh; whatever it asks of another host, and every error in it, fails the test."""
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme="light")
+    context.set_default_timeout(SLOW_MS)
+    elsewhere, errors = [], []
+
+    def only_here(route: Any) -> None:
+        if route.request.url.startswith((address, "blob:", "data:")):
+            route.continue_()
+        else:
+            elsewhere.append(route.request.url)
+            route.abort()
+
+    context.route("**/*", only_here)
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address.rstrip("/") + path)
+    page.wait_for_selector("html[data-ready]")
+    yield page
+    context.close()
+    assert not elsewhere, "another host was asked"
+    assert not errors, errors
 
 
 def finished(client: httpx.Client, id: str, limit_s: float = 60.0) -> dict[str, Any]:

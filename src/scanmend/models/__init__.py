@@ -79,18 +79,8 @@ def restorers() -> tuple[str, ...]:
 
 
 def default(quantity: Quantity) -> str:
-    """The model that is asked for scans of a quantity, unless another is named.
-
-    Raises:
-        ModelError: None comes along.
-    """
-    name = OF_COUNTS if quantity is Quantity.COUNTS else DEFAULT
-    if name not in names():
-        raise ModelError(
-            f"no model for scans in {quantity.value} comes along: pass the .onnx file of one, or "
-            "say the unit if these are no counts (--unit)"
-        )
-    return name
+    """The model that is asked for scans of a quantity, unless another is named."""
+    return OF_COUNTS if quantity is Quantity.COUNTS else DEFAULT
 
 
 def load(source: str | Path | None = None) -> Model:

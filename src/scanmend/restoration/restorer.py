@@ -52,8 +52,7 @@ def restore(
     Raises:
         ScanError: The scan holds infinities, or nothing but NaN, or one value, or is too large
             or too small.
-        ModelError: The model does not exist, does not fit the scan, or knows nothing of ghosts; or
-            none is named, and none comes along for what the scan measures.
+        ModelError: The model does not exist, does not fit the scan, or knows nothing of ghosts.
         RecipeError: `calls`, `draws` or `seed` is none, or the model's method cannot make them.
     """
     loaded = restorer(model or default(scan.quantity))

@@ -84,8 +84,8 @@ class Watcher:
     def __post_init__(self) -> None:
         if not self.settings.folder.is_dir():
             raise ReadError(f"there is no folder {self.settings.folder}: name one to watch")
-        model, there = self.settings.model, models.names()
-        asked = [model] if model else [n for n in (models.DEFAULT, models.OF_COUNTS) if n in there]
+        model = self.settings.model
+        asked = [model] if model else (models.DEFAULT, models.OF_COUNTS)
         self._models = {models.restorer(name).sha256 for name in asked}
         self.journal = Journal(self.settings.output)
         self._results = Results(self.settings, self.journal)

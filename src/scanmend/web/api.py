@@ -303,11 +303,7 @@ def _file(file: File) -> dict[str, Any]:
 
 
 def _default(known: Mapping[str, Path | str], quantity: Quantity) -> str:
-    """The first of the models for what a scan measures.
-
-    Raises:
-        ModelError: There is none, neither of ours nor of the user's.
-    """
+    """The first of the models for what a scan measures."""
     fit = (n for n, path in known.items() if models.load(path).card["quantity"] == quantity.name)
     return next(fit, None) or models.default(quantity)
 

@@ -1,15 +1,12 @@
-/** An image with what is known of it drawn above: where defects are, where the tip went. */
+/** An image with the way that the tip went drawn above. */
 
 import { sizeOf } from "./scan.js";
 import { Viewer } from "./viewer.js";
 
-export const RING_NM = 0.22; // radius
 const APART = 6; // CSS pixels between the lines of the way that are drawn
 
-/** Draws rings around defects, and the tip's way, above its image. */
+/** Draws the tip's way above its image. */
 export class Mapped extends Viewer {
-  /** Places [x, y] of defects, nm. */
-  rings = [];
   /** Of the way: x and y, nm, and how many lines there are; or null. */
   way = null;
 
@@ -37,15 +34,5 @@ export class Mapped extends Viewer {
         context.stroke();
       }
     }
-    for (const [colour, wide] of [["#000a", 3.5], ["#fff", 1.5]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = wide;
-      for (const [atX, atY] of this.rings) {
-        context.beginPath();
-        context.arc(x(atX), y(atY), Math.max(5, RING_NM / scale), 0, 2 * Math.PI);
-        context.stroke();
-      }
-    }
-    canvas.dataset.rings = String(this.rings.length); // a canvas cannot be read
   }
 }

@@ -5,7 +5,7 @@ import { CHOICES, table } from "./colours.js";
 import { ExperimentForm } from "./experiment.js";
 import { frame, make } from "./frame.js";
 import { FEW, fitPlane, levelsOf, subtractLines, subtractPlane } from "./levels.js";
-import { Mapped, RING_NM } from "./mapped.js";
+import { Mapped } from "./mapped.js";
 import { plot } from "./plot.js";
 import { Renderings } from "./rendering.js";
 import { sizeOf, valueAt, withValues } from "./scan.js";
@@ -28,6 +28,7 @@ const KEYS = [
   ["?", "this list"],
 ];
 const SUFFIXES = { ".sxm": "scan .sxm", ".nc": ".nc", ".gwy": ".gwy", ".truth.nc": "truth .nc", ".json": "all about it .json" };
+const NEAR_NM = 0.22; // within which the pointer means a defect
 
 const find = (id) => document.getElementById(id);
 const view = new View();
@@ -88,7 +89,8 @@ function refresh() {
     picture.paint(image.values, low, high, colours);
     viewer.pictures = [picture];
     const place = id === "scan" ? direction : "surface";
-    viewer.rings = find("marks").checked ? rendered.defects.map((defect) => defect[place]).filter(Boolean) : [];
+    const places = find("marks").checked ? rendered.defects.map((defect) => defect[place]).filter(Boolean) : [];
+    viewer.rings = places.map(([x, y]) => ({ at: [y, x], colour: "#fff" }));
     viewer.way = find("way").checked && id === "surface" ? wayOf(rendered) : null;
     const [factor, unit] = unitFor(image.unit, high - low);
     const height = id === "current" ? `z ${number(1000 * rendered.height_nm, 3)} pm, ` : "";
@@ -142,7 +144,7 @@ function readout() {
     const [factor, unit] = [1000, image.unit === "nA" ? "pA" : "pm"];
     parts.push([id, `${fixed(factor * valueAt(image, ...at), 0.1)} ${unit}`]);
   }
-  const near = renderings.rendered.defects.find(({ surface: [x, y] }) => Math.hypot(x - at[1], y - at[0]) < RING_NM);
+  const near = renderings.rendered.defects.find(({ surface: [x, y] }) => Math.hypot(x - at[1], y - at[0]) < NEAR_NM);
   if (near) parts.push(["defect", near.kind]);
   find("readout").replaceChildren(...parts.map(([title, text]) => make("span", {}, make("i", {}, title), text)));
 }
