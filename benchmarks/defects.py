@@ -104,10 +104,19 @@ class Tally:
     def scores(self, fates: Counter[str] | None = None) -> tuple[float, float, float]:
         """Precision, recall, F1; a wrong class is both made up and missed."""
         of = self.fates if fates is None else fates
-        hit = of[audit.KEPT] + of[audit.MOVED]
-        wrong = hit + of[audit.CHANGED] + of[audit.HALLUCINATED]
-        there = hit + of[audit.CHANGED] + of[audit.OMITTED]
-        return hit / max(wrong, 1), hit / max(there, 1), 2 * hit / max(wrong + there, 1)
+        hit, seen = of[audit.KEPT] + of[audit.MOVED], self._seen(of)
+        found, there = seen + of[audit.HALLUCINATED], seen + of[audit.OMITTED]
+        return hit / max(found, 1), hit / max(there, 1), 2 * hit / max(found + there, 1)
+
+    @property
+    def place_f1(self) -> float:
+        """F1 of places alone, whatever class they are said to be of."""
+        hit, of = self._seen(self.fates), self.fates
+        return 2 * hit / max(2 * hit + of[audit.HALLUCINATED] + of[audit.OMITTED], 1)
+
+    @staticmethod
+    def _seen(of: Counter[str]) -> int:
+        return of[audit.KEPT] + of[audit.MOVED] + of[audit.CHANGED]
 
     @property
     def rms_pm(self) -> float:
@@ -150,7 +159,7 @@ def compare_finders(count: int) -> None:
                 tally = Tally()
                 for one in taken:
                     tally.add(audit.against_truth(method(one.scan()), marks(one)))
-                scores = (f"{score:.3f}" for score in tally.scores())
+                scores = (f"{score:.3f}" for score in (*tally.scores(), tally.place_f1))
                 rows.append((family, level, title, *scores, f"{tally.rms_pm:.0f}"))
                 if title == "network":
                     by_class += [
@@ -158,7 +167,7 @@ def compare_finders(count: int) -> None:
                         for kind, fates in sorted(tally.kinds.items())
                     ]
     head = ("precision", "recall", "F1")
-    table(("family", "scans", "finder", *head, "rms, pm"), rows)
+    table(("family", "scans", "finder", *head, "F1 of places", "rms, pm"), rows)
     print("The networks by class:\n")
     table(("family", "scans", "class", *head), by_class)
 

@@ -116,11 +116,12 @@ def test_the_demo_restores_and_shows_it(run):
 
 def test_models_are_listed_described_and_verified(run):
     status, out, _ = run("models", "list")
-    assert status == 0 and out.startswith("si001h ")
+    assert status == 0 and "defects-tmd " in out and "defects: WSe2, MoS2" in out
     listed = json.loads(run("models", "list", "--json")[1])
-    assert [one["name"] for one in listed] == ["si001h", "surface"]
+    assert [one["name"] for one in listed] == list(scanmend.models.names())
     assert json.loads(run("models", "card", "si001h")[1])["factors"] == [1, 2, 4]
-    assert run("models", "verify")[1].startswith("si001h: as shipped")
+    verified = [line.split(",")[0] for line in run("models", "verify")[1].splitlines()]
+    assert verified == [f"{name}: as shipped" for name in scanmend.models.names()]
 
 
 def test_a_folder_and_a_pattern_stand_for_their_scans(run, terrace):

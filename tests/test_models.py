@@ -13,7 +13,7 @@ from scanmend.scan import Quantity
 
 
 def test_what_is_shipped_is_what_was_trained():
-    finders = tuple(f"defects-{family}" for family in ("si001h",))
+    finders = tuple(f"defects-{family}" for family in ("graphene", "si001h", "si111-7x7", "tmd"))
     assert models.names() == (*finders, "si001h", "stem", "surface")
     assert models.restorers() == ("si001h", "stem", "surface")
     assert models.load().name == models.default(Quantity.HEIGHT) == models.DEFAULT
@@ -44,7 +44,7 @@ def test_a_call_knows_any_size_and_number_of_pixels():
 
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(
-        ModelError, match="no model 'ge111': pass one of defects-si001h, .* surface, or"
+        ModelError, match="no model 'ge111': pass one of defects-graphene, .* surface, or"
     ):
         models.load("ge111")
     broken = tmp_path / "broken.onnx"

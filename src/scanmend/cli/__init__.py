@@ -194,9 +194,9 @@ def list_models(as_json: bool) -> None:
         return
     for card in cards:
         low, high = card["pixel_nm"]
-        tasks = ", ".join(card["tasks"])
         surface = card.get("surface") or ", ".join(card["materials"])
-        click.echo(f"{card['name']:12} {surface:12} {low:g}-{high:g} nm/pixel  {tasks}")
+        pitch = f"{low:.2g}-{high:.2g} nm/pixel"
+        click.echo(f"{card['name']:18}{pitch:20}{', '.join(card['tasks'])}: {surface}")
 
 
 @models.command()
