@@ -33,7 +33,7 @@ SCANS = {
     "perovskite_adf.hdf5": (400 * 0.0093, 380 * 0.0093),
 }
 SHARES = 1 / 2, 1 / 8, 1 / 32
-SIDE = 512
+SIDE = 320
 
 
 def read(name: str) -> Scan:
