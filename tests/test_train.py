@@ -338,8 +338,14 @@ def test_changes_go_where_their_key_is():
         ("iteration = 5\n[mixed]", "unknown key 'iteration'; there are name, seed, iterations"),
         ("[mixed.mix]\nsides = 5", r"\[mixed.mix\]: unknown key 'sides'; there are side"),
         ("= 5", "is no TOML"),
-        ("iterations = 5", r"needs one table \[mixed\] or \[counted\] or \[paired\], got 0"),
-        ("[mixed]\n[paired]", r"needs one table \[mixed\] or \[counted\] or \[paired\], got 2"),
+        (
+            "iterations = 5",
+            r"needs one table \[mixed\] or \[counted\] or \[paired\] or \[marked\], got 0",
+        ),
+        (
+            "[mixed]\n[paired]",
+            r"needs one table \[mixed\] or \[counted\] or \[paired\] or \[marked\], got 2",
+        ),
         ("warm_up = 0\n[mixed]", "warm_up must be above 0, got 0"),
         ("average = 1.0\n[mixed]", "average must be at least 0 and below 1, got 1.0"),
         ("iterations = 'many'\n[mixed]", "iterations must be like 6000, got 'many'"),

@@ -77,7 +77,7 @@ def job(client, file: dict, **wish) -> dict:
     return finished(client, answer.json()["id"])
 
 
-def test_a_frame_of_a_series_is_chosen(client, folder, model):
+def test_a_frame_of_a_series_is_chosen(client, folder):
     file = chosen(client, "series.tif")
     assert [c["frames"] for c in file["channels"]] == [3]
     answer = client.get(f"/api/files/{file['id']}/scan")
@@ -89,7 +89,7 @@ def test_a_frame_of_a_series_is_chosen(client, folder, model):
     assert about["acquisition"]["frame"] == 2
     done = job(client, file, frame=2)
     restored, _ = pixels(client.get(f"/api/jobs/{done['id']}/scan"))
-    np.testing.assert_array_equal(restored, scanmend.restore(second, model).mean.values)
+    np.testing.assert_array_equal(restored, scanmend.restore(second).mean.values)
     saved = client.get(f"/api/jobs/{done['id']}/file", params={"suffix": ".npy"})
     assert saved.headers["content-disposition"].endswith('="series_frame002_restored.npy"')
 
@@ -126,7 +126,7 @@ def test_both_axes_become_finer_by_the_model_for_counts(client, folder):
     assert about["mine"]["axes"] == ["rows", "columns"] and about["surface"]["axes"] == ["rows"]
     file = chosen(client, "saturated.tif")
     done = job(client, file, task="upscale", factor=2)
-    assert done["provenance"]["model"] == "tiny"  # nobody asked for it by name
+    assert done["provenance"]["model"] == "stem"  # nobody asked for it by name
     assert pixels(client.get(f"/api/jobs/{done['id']}/scan"))[0].shape == (128, 128)
     notes = done["verdict"]["notes"]
     assert "a tenth of the contrast" in notes[0]
@@ -161,7 +161,7 @@ def done(page, before: str = "") -> str:
 def test_the_page_goes_through_a_series_on_both_axes(page, client, folder):
     page.set_input_files("#file", folder / "series.tif")
     first = done(page)
-    assert page.locator("#model").input_value() == "mine"
+    assert page.locator("#model").input_value() == "stem"
     assert page.locator("#frameCount").inner_text() == "of 3"
     for link in page.locator("#save a").all():
         assert page.request.get(f"{client.base_url}/{link.get_attribute('href')}").ok
