@@ -28,7 +28,7 @@ from scanmend.atoms.places import best_pairs
 from scanmend.defects import audit, classical
 from scanmend.defects.finder import found
 from scanmend.defects.maps import maps
-from scanmend.defects.marks import Marks
+from scanmend.defects.marks import Marks, shown
 from scanmend.defects.peaks import Found, find
 from scanmend.evaluate.classical import CLASSICAL
 from scanmend.scan import Scan
@@ -74,13 +74,8 @@ def scans(of: Experiment, count: int, seed: int = SEED) -> Iterator[Simulation]:
 
 def marks(made: Simulation) -> Marks:
     """Its defects in the trace."""
-    scan = made.scan()
     seen = [(d.kind, d.trace) for d in made.defects if d.trace is not None]
-    pixels = np.array([place for _, place in seen], float).reshape(-1, 2)
-    shape = np.array(scan.values.shape)
-    inside = np.all((pixels > -0.5) & (pixels < shape - 0.5), axis=1)
-    places = ((pixels - (shape - 1) / 2) * scan.pixel_nm)[inside, ::-1]
-    return Marks(places, tuple(k for (k, _), there in zip(seen, inside, strict=True) if there))
+    return shown(seen, made.trace_nm.shape, made.pixel_nm)
 
 
 class Tally:

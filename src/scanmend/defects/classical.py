@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.signal import fftconvolve
 
 from .. import level, resample
 from ..errors import ScanError
+from ..restoration import prepare
 from ..scan import Scan
 from .maps import Maps
 from .marks import Marks
@@ -164,8 +165,7 @@ def without_lattice(scan: Scan) -> Scan:
 
 def _flat(scan: Scan) -> Scan:
     """Without jumps and plane, gaps filled."""
-    aligned = replace(scan, values=(scan.values - level.jumps(scan)[:, None]).astype(np.float32))
-    return resample.fill_gaps(level.plane(aligned)[0])
+    return resample.fill_gaps(level.plane(prepare.without_jumps(scan)[0])[0])
 
 
 def _deviation(response: Array) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,22 @@ def _seen(path: Path, about: dict[str, Any], scan: Scan) -> Marks:
         )
     way = "retrace" if scan.acquisition.direction == "backward" else "trace"
     seen = [(d["kind"], d[way]) for d in about["defects"] if d[way] is not None]
+    return shown(seen, (frame["rows"], frame["columns"]), pixel_nm)
+
+
+def shown(
+    seen: Sequence[tuple[str, tuple[float, float]]], shape: tuple[int, int], pixel_nm: float
+) -> Marks:
+    """Those of the defects that a frame shows.
+
+    Args:
+        seen: The class of each, and its (row, column), of pixels' middles.
+        shape: Rows and columns of the frame.
+        pixel_nm: Its pitch, nm.
+    """
     pixels = np.array([place for _, place in seen], float).reshape(-1, 2)
-    inside = np.all((pixels > -0.5) & (pixels < shape - 0.5), axis=1)
-    places = ((pixels - (shape - 1) / 2) * pixel_nm)[inside, ::-1]
+    inside = np.all((pixels > -0.5) & (pixels < np.subtract(shape, 0.5)), axis=1)
+    places = ((pixels - np.subtract(shape, 1) / 2) * pixel_nm)[inside, ::-1]
     return Marks(
         places, tuple(kind for (kind, _), there in zip(seen, inside, strict=True) if there)
     )

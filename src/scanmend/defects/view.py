@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import level
 from ..normalise import Affine
 from ..resample import fill_gaps, to_pitch
 from ..restoration import prepare
@@ -26,8 +25,7 @@ def view(scan: Scan, pixel_nm: tuple[float, float] | None = None) -> NDArray[np.
     Raises:
         ScanError: Nothing was measured, or all of it is flat.
     """
-    aligned = scan.after("lines aligned", scan.values - level.jumps(scan)[:, None])
-    levelled, _ = prepare.levelled(aligned)
+    levelled, _ = prepare.levelled(prepare.without_jumps(scan)[0])
     work = to_pitch(fill_gaps(levelled), pixel_nm or scan.pixel_nm).values
     heights = np.clip(Affine.of(levelled).apply(work), -VIEW, VIEW)
     return np.stack([heights, prepare.measured(scan, heights.shape)])

@@ -47,10 +47,8 @@ class Finder:
         Raises:
             ModelError: There is no such model, or it finds no defects.
         """
-        if self.named in METHODS:
-            return {"name": self.named}
-        model = finder.model_for(*self._which)
-        return {"name": model.name, "sha256": model.sha256}
+        model = self._model
+        return {"name": model.name, "sha256": model.sha256} if model else {"name": self.named}
 
     def __call__(
         self,
@@ -64,29 +62,31 @@ class Finder:
         Raises:
             ModelError: The model does not fit the images.
         """
-        pairs = zip(restored, clean, pixel_nm, strict=True)
-        return Faults(*np.array([self._rates(*pair, quantity) for pair in pairs]).reshape(-1, 2).T)
-
-    def _rates(
-        self,
-        restored: NDArray[np.floating],
-        clean: NDArray[np.floating],
-        pixel_nm: NDArray[np.floating],
-        quantity: Quantity,
-    ) -> list[float]:
-        pitch = float(pixel_nm[0]), float(pixel_nm[1])
-        there = finder.found(Scan(clean.astype(np.float32), pitch, quantity), *self._which)
-        scan = Scan(restored.astype(np.float32), pitch, quantity)
-        try:
-            here = finder.found(scan, *self._which)
-        except ScanError:  # nothing is left in it
-            here = there.without(scan)
-        truth = Marks(there.defects.places_nm, there.defects.kinds)
-        judged = against_truth(here, truth)
-        return [100 * judged.rate(fate).per_nm2 for fate in (HALLUCINATED, OMITTED)]
+        model = self._model
+        source = model.path if model else self.named
+        rates = []
+        for *images, (height, width) in zip(restored, clean, pixel_nm.tolist(), strict=True):
+            scan, reference = (
+                Scan(image.astype(np.float32), (height, width), quantity) for image in images
+            )
+            rates.append(_rates(scan, reference, source))
+        return Faults(*np.array(rates).reshape(-1, 2).T)
 
     @property
-    def _which(self) -> tuple[str | None, str | None]:
-        """A material, and what is named otherwise."""
-        other = self.named in METHODS or self.named in models.names() or Path(self.named).is_file()
-        return (None, self.named) if other else (self.named, None)
+    def _model(self) -> models.Model | None:
+        """The model that is named, or that was trained on what is; None if it is a method."""
+        if self.named in METHODS:
+            return None
+        if self.named in models.names() or Path(self.named).is_file():
+            return finder.model_for(None, self.named)
+        return finder.model_for(self.named)
+
+
+def _rates(scan: Scan, clean: Scan, source: Path | str) -> list[float]:
+    there = finder.found(clean, source=source)
+    try:
+        here = finder.found(scan, source=source)
+    except ScanError:  # nothing is left in it
+        here = there.without(scan)
+    judged = against_truth(here, Marks(there.defects.places_nm, there.defects.kinds))
+    return [100 * judged.rate(fate).per_nm2 for fate in (HALLUCINATED, OMITTED)]

@@ -50,7 +50,12 @@ def aligned(scan: Scan, model: Model) -> tuple[Scan, list[int]]:
 
     What the papers' methods do is left to them.
     """
-    offsets = np.zeros(1) if model.network.has_method else level.jumps(scan)
+    return (scan, []) if model.network.has_method else without_jumps(scan)
+
+
+def without_jumps(scan: Scan) -> tuple[Scan, list[int]]:
+    """The same for all that is no method of the papers."""
+    offsets = level.jumps(scan)
     if not offsets.any():
         return scan, []
     at = np.flatnonzero(np.diff(offsets)) + 1
