@@ -171,9 +171,9 @@ def _keys(page: Page, slider: str) -> tuple[str, ...]:
 
 def _drawn(page: Page, act: Callable[[], None]) -> dict[str, str]:
     """What the page says of the scan that comes of an action."""
-    turn = page.get_attribute("#panes", "data-turn")
     act()
-    page.wait_for_selector(f"#panes[data-state=done]:not([data-turn='{turn}'])")
+    wanted = page.get_attribute("#panes", "data-wanted")
+    page.wait_for_selector(f"#panes[data-state=done][data-turn='{wanted}']")
     return page.evaluate("({...document.getElementById('panes').dataset})")
 
 

@@ -54,14 +54,14 @@ def page(browser, client, tmp_path):
         path.write_text(EXPERIMENT, "utf-8")
         page.set_input_files("#file", path)
         page.wait_for_selector("#name:text-is('my copper')")
-        drawn(page, "0")
+        drawn(page)
         yield page
 
 
-def drawn(page, after: str) -> str:
-    """Waits until a scan is drawn after that one; says which."""
-    page.wait_for_selector(f"#panes[data-state=done]:not([data-turn='{after}'])")
-    return page.get_attribute("#panes", "data-turn")
+def drawn(page) -> None:
+    """Waits until the scan that was asked for last is drawn."""
+    wanted = page.get_attribute("#panes", "data-wanted")
+    page.wait_for_selector(f"#panes[data-state=done][data-turn='{wanted}']")
 
 
 def says(page, name: str) -> str:
@@ -84,11 +84,10 @@ def saved(page, tmp_path: Path, action) -> Path:
 
 
 def test_a_field_that_is_changed_changes_the_scan_and_the_file(page, tmp_path):
-    turn = page.get_attribute("#panes", "data-turn")
     before = {canvas: pixels(page, canvas) for canvas in ("#surface", "#scan")}
     page.click("summary:text-is('noise')")
     page.fill("[id='noise.amplifier_nA']", "0.02")
-    drawn(page, turn)
+    drawn(page)
     assert pixels(page, "#scan") != before["#scan"]
     assert pixels(page, "#surface") == before["#surface"], "noise moves no atom"
     path = saved(page, tmp_path, lambda: page.click("#save"))
@@ -99,24 +98,22 @@ def test_a_field_that_is_changed_changes_the_scan_and_the_file(page, tmp_path):
 
 
 def test_sliders_move_by_mouse_and_by_keyboard(page):
-    turn = page.get_attribute("#panes", "data-turn")
     slider = page.locator(".field:has([id='frame.width_nm']) input[type=range]")
     field = page.locator("[id='frame.width_nm']")
     box = slider.bounding_box()
     page.mouse.click(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
-    turn = drawn(page, turn)
+    drawn(page)
     wide = float(field.input_value())
     assert wide > 8
     bar = page.get_attribute("#scan", "data-scale-bar")
     slider.focus()
     page.keyboard.press("Home")
-    drawn(page, turn)
+    drawn(page)
     assert float(field.input_value()) == 1
     page.wait_for_selector(f"#scan:not([data-scale-bar='{bar}'])")
 
 
 def test_a_value_becomes_a_distribution_and_back(page, tmp_path):
-    turn = page.get_attribute("#panes", "data-turn")
     kind = page.locator(f"{SETPOINT} .kind")
     page.locator("details:has([id='tunnelling.setpoint_nA'])").evaluate("d => d.open = true")
     kind.select_option("log_uniform")
@@ -126,7 +123,7 @@ def test_a_value_becomes_a_distribution_and_back(page, tmp_path):
     page.wait_for_selector(
         ".field:has([id='tunnelling.setpoint_nA']) span:text-matches('now 0.03')"
     )
-    drawn(page, turn)
+    drawn(page)
     page.locator("#scan").focus()  # typed into a field, an s is no command
     path = saved(page, tmp_path, lambda: page.keyboard.press("s"))
     assert load(path).tables["tunnelling"]["setpoint_nA"].values == (0.03, 0.04)
@@ -140,24 +137,22 @@ def test_a_value_becomes_a_distribution_and_back(page, tmp_path):
 
 
 def test_another_material_has_other_defects(page):
-    turn = page.get_attribute("#panes", "data-turn")
     assert page.locator("[id='defects_per_nm2.adsorbate']").count() == 1
     page.select_option("[id='experiment.material']", "graphene")
     page.wait_for_selector("[id='defects_per_nm2.nitrogen']", state="attached")
     assert page.locator("[id='defects_per_nm2.adsorbate']").count() == 0
-    drawn(page, turn)
+    drawn(page)
     assert float(page.input_value("[id='frame.columns']")) == 48
 
 
 def test_by_keyboard_alone(page):
-    turn = page.get_attribute("#panes", "data-turn")
     scan = pixels(page, "#scan")
     page.keyboard.press("n")
-    turn = drawn(page, turn)
+    drawn(page)
     assert page.input_value("#number") == "1"
     assert pixels(page, "#scan") != scan
     page.keyboard.press("b")
-    drawn(page, turn)
+    drawn(page)
     assert pixels(page, "#scan") == scan, "a number, a seed and an experiment are one scan"
     page.keyboard.press("d")
     assert page.input_value("#direction") == "retrace"
@@ -203,9 +198,8 @@ def test_the_readout_has_what_was_calculated(page, client):
 def test_the_way_and_the_error_are_plotted(page):
     assert int(page.get_attribute("#loop", "data-points")) == 2 * 32 * 48
     drift = pixels(page, "#astray")
-    turn = page.get_attribute("#panes", "data-turn")
     page.fill("[id='motion.drift_nm_per_min']", "5")
-    drawn(page, turn)
+    drawn(page)
     assert pixels(page, "#astray") != drift
 
 
@@ -218,13 +212,12 @@ def test_scan_and_truth_are_saved(page, tmp_path):
 
 
 def test_what_cannot_be_done_is_said_in_one_line_and_mended(page):
-    turn = page.get_attribute("#panes", "data-turn")
     page.locator("details:has([id='tunnelling.setpoint_nA'])").evaluate("d => d.open = true")
     page.fill("[id='tunnelling.setpoint_nA']", "1e9")
     page.wait_for_selector("#panes[data-state=failed]")
     assert page.inner_text("#error").startswith("the setpoint of 1e+09 nA is out of reach")
     page.fill("[id='tunnelling.setpoint_nA']", "0.05")
-    drawn(page, turn)
+    drawn(page)
     assert page.locator("#error").is_hidden()
     page.set_input_files(
         "#file", {"name": "bad.toml", "mimeType": "text/plain", "buffer": b"[frame]\nwidth = 3"}

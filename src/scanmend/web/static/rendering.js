@@ -15,6 +15,7 @@ export class Renderings extends EventTarget {
   rendered = null;
   message = null;
 
+  #turn = 0;
   #wanted = null;
   #abort = null;
   #generation = 0;
@@ -25,10 +26,12 @@ export class Renderings extends EventTarget {
     this.#wanted = null;
   }
 
-  /** Wants a scan: {name, experiment, seed, number}. */
+  /** Wants a scan: {name, experiment, seed, number}. Returns the `turn` that it has when it is rendered. */
   want(question) {
-    this.#wanted = { body: JSON.stringify(question), generation: this.#generation, asked: performance.now() };
+    const turn = ++this.#turn;
+    this.#wanted = { body: JSON.stringify(question), generation: this.#generation, turn, asked: performance.now() };
     if (!this.#abort) this.#work();
+    return turn;
   }
 
   /** Ends what is being done. */
@@ -39,14 +42,14 @@ export class Renderings extends EventTarget {
 
   async #work() {
     while (this.#wanted) {
-      const { body, generation, asked } = this.#wanted;
+      const { body, generation, turn, asked } = this.#wanted;
       this.#wanted = null;
       this.#abort = new AbortController();
       const patience = setTimeout(() => this.#wait(this.#abort, performance.now()), PATIENCE_MS);
       try {
         const rendered = await fetchRendered(body, this.#abort.signal);
         if (generation !== this.#generation) continue;
-        this.rendered = { ...rendered, asked };
+        this.rendered = { ...rendered, turn, asked };
         this.dispatchEvent(new Event("done"));
       } catch (error) {
         if (generation !== this.#generation || this.#wanted) continue;

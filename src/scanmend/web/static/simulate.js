@@ -43,7 +43,7 @@ let shown = new Map();
 function want() {
   const [seed, which] = ["seed", "number"].map((id) => find(id).valueAsNumber);
   if (!Number.isInteger(seed) || !Number.isInteger(which)) return;
-  renderings.want(question());
+  find("panes").dataset.wanted = String(renderings.want(question()));
 }
 
 const question = () => ({ name, experiment: form.experiment, seed: find("seed").valueAsNumber, number: find("number").valueAsNumber });
@@ -166,7 +166,7 @@ renderings.addEventListener("done", () => {
     find("took").textContent = `calculated in ${rendered.milliseconds.toFixed(0)} ms, shown after ${whole.toFixed(0)} ms`;
     panes.dataset.milliseconds = whole.toFixed(1);
     panes.dataset.calculated = String(rendered.milliseconds);
-    panes.dataset.turn = String(Number(panes.dataset.turn ?? 0) + 1);
+    panes.dataset.turn = String(rendered.turn);
   });
 });
 renderings.addEventListener("failed", () => {
