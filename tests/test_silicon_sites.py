@@ -19,6 +19,7 @@ from scanmend.stm.current import Electrode, Junction
 
 BOTH = pytest.mark.parametrize("material", [SI111, SI001H], ids=lambda m: m.name)
 LINES = ("step", "domain wall", "antiphase boundary")
+CLUSTERS = ("adsorbate", "bright chain")
 
 
 def drawn(
@@ -92,9 +93,9 @@ def test_a_state_of_the_generator_makes_one_piece(material):
 
 @BOTH
 def test_defects_are_as_dense_as_asked_for(material):
-    """And in the piece. Bumps may have all their atoms outside, lines are listed point by point."""
+    """And in the piece. Clusters and lines are listed point by point."""
     size_nm, per_nm2, draws = 20.0, 0.01, 60
-    points = [kind for kind in material.defects if kind not in LINES]
+    points = [kind for kind in material.defects if kind not in (*LINES, *CLUSTERS)]
     counts = Counter()
     for seed in range(draws):
         rng = np.random.default_rng(seed)
@@ -104,9 +105,7 @@ def test_defects_are_as_dense_as_asked_for(material):
     assert set(counts) == set(points)
     expected = draws * per_nm2 * size_nm**2
     for kind, count in counts.items():
-        lost = 0.15 if kind in ("bright chain", "adsorbate") else 0.0
-        assert expected * (1 - lost) - 4 * math.sqrt(expected) < count, kind
-        assert count < expected + 4 * math.sqrt(expected), kind
+        assert abs(count - expected) < 4 * math.sqrt(expected), kind
 
 
 @BOTH
@@ -368,13 +367,22 @@ def test_siloxane_is_dark_on_one_side():
     assert len(dark) == len(at(piece, "siloxane")) > 5
 
 
-@pytest.mark.parametrize("kind", ["adsorbate", "bright chain"])
+@pytest.mark.parametrize("kind", CLUSTERS)
 def test_what_lies_on_the_surface_is_listed_at_an_atom_of_its_own(kind):
     piece = drawn(SI001H, 8, 20.0, **{kind.replace(" ", "_"): 0.03})
     added = of(SI001H, piece, "adsorbate")
     assert len(at(piece, kind)) > 3
     assert KDTree(added[:, :2]).query(at(piece, kind))[0] == pytest.approx(0)
     assert 0 <= added[:, 2].min() <= added[:, 2].max() <= 0.04 + 1e-9
+
+
+def test_each_bump_is_listed_that_stands_out():
+    cluster = np.array([(0.3, 0, 0.2), (0, 0, 0.3), (0.7, 0, 0.1), (0.9, 0, 0.05)])
+    assert silicon001._standing_out(cluster).tolist() == [[0, 0], [0.7, 0]]
+    piece = drawn(SI001H, 8, 40.0, adsorbate=0.003)
+    bumps, listed = of(SI001H, piece, "adsorbate")[:, :2], at(piece, "adsorbate")
+    assert KDTree(listed).query(bumps)[0].max() < silicon001.APART_NM
+    assert 0.003 * 40**2 < len(listed) < len(bumps)
 
 
 def test_rows_are_shifted_by_half_beyond_an_antiphase_boundary():

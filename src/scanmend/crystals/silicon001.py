@@ -35,6 +35,7 @@ SECOND_NM = 0.17  #: [nm] depth, below the dimers, of what is met where they are
 KINKS = 0.1  #: chance of a kink per row spacing of step edge
 MEAN_LENGTH = 1.8  #: dimers of a vacancy
 STANDS = 0.1  #: share of an adsorbate's apparent height by which its atoms stand up
+APART_NM = 0.6  #: [nm] from bump to bump, of those that a scan shows as two
 GRAIN_NM = 0.02  #: [nm] to which their heights are rounded: plane waves count planes of atoms
 
 
@@ -119,8 +120,8 @@ DEFECTS = {
     "dangling bond": "a hydrogen atom is missing: bright on one side of a dimer",
     "double dangling bond": "both hydrogen atoms of a dimer are missing",
     "siloxane": "oxygen in a back bond: a dimer dark on one side",
-    "adsorbate": "a bump, or a cluster of them up to 3 nm wide",
-    "bright chain": "bumps along, across or diagonal to the rows",
+    "adsorbate": "a bump, or a cluster of them up to 3 nm wide; each listed that stands out",
+    "bright chain": "bumps along, across or diagonal to the rows, each listed",
     STEP: "a step down, at most one: S_A, along the upper rows, or S_B, across; "
     "listed wherever it crosses another row",
     ANTIPHASE: "where rows are shifted by half their spacing, at most one; listed at every row",
@@ -168,7 +169,7 @@ def _draw(
     found += _change(sites, pairs, kinds, ground(x, y) == z, per_nm2, area_nm2, rng)
     added = _added(per_nm2, angle, ground, size, rng)
     atoms = np.concatenate([pairs.reshape(-1, 3), *(bumps for _, bumps in added)])
-    found += [(kind, bumps[bumps[:, 2].argsort()[-1:], :2]) for kind, bumps in added]
+    found += [(kind, _standing_out(bumps)) for kind, bumps in added]
     return Specimen(
         atoms,
         np.concatenate([kinds.ravel(), np.full(len(atoms) - kinds.size, ADSORBED)]),
@@ -230,6 +231,15 @@ def _added(
             z = base + np.round((h - base) * STANDS / GRAIN_NM) * GRAIN_NM
             added.append((kind, np.stack([x, y, z], 1)))
     return added
+
+
+def _standing_out(bumps_nm: Array) -> Array:
+    """Where the bumps of a cluster are that a scan shows as such, the highest first; (bumps, 2)."""
+    chosen: list[Array] = []
+    for bump in bumps_nm[bumps_nm[:, 2].argsort()[::-1], :2]:
+        if all(math.dist(bump, other) >= APART_NM for other in chosen):
+            chosen.append(bump)
+    return np.array(chosen).reshape(-1, 2)
 
 
 def _change(
