@@ -9,7 +9,7 @@ from web_server import finished, serving, shown
 
 import scanmend
 from scanmend.crystals import silicon
-from scanmend.defects import audit
+from scanmend.defects import audit, classical
 from scanmend.defects.finder import found
 from scanmend.scan import Scan
 from scanmend.web.settings import Settings
@@ -48,7 +48,7 @@ def job(client, file):
 
 def test_finders_restore_nothing_and_restorers_find_nothing(client, file):
     about = client.get("/api/about").json()
-    assert about["finders"][-3:] == ["mine", "difference-of-gaussians", METHOD]
+    assert about["finders"][-4:] == ["mine", *classical.METHODS]
     assert "mine" not in [model["name"] for model in about["models"]]
     said = client.post(f"/api/files/{file}/jobs", json={"model": "mine"}).json()["error"]
     assert said.startswith("no model 'mine': ask for one of surface")

@@ -69,17 +69,20 @@ class Map:
         odd: Those that are not as they should be, in no order.
         judged: How many sites were.
         unsure: How many have no column, but the image cannot tell whether one is missing.
+        sublattices: Numbers of those of which sites were judged.
     """
 
     odd: tuple[Odd, ...]
     judged: int
     unsure: int
+    sublattices: tuple[int, ...]
 
 
 def vacancies(found: Found, grains: Sequence[Grain]) -> Map:
     """Judges the sites of grains, which are of the columns that `found` has."""
     odd: list[Odd] = []
-    judged = unsure = 0
+    judged: Counter[int] = Counter()
+    unsure = 0
     taken = KDTree(found.columns.places_nm)
     for number, grain in enumerate(grains):
         others = [i for g in grains if g is not grain for i in g.sites.values()]
@@ -102,7 +105,7 @@ def vacancies(found: Found, grains: Sequence[Grain]) -> Map:
                 place = found.columns.places_nm[index]
             else:
                 height, error = found.at(place)
-            judged += 1
+            judged[site[2]] += 1
             share, score = expected.judge(place, float(height), float(error))
             if score < SCORE or WEAK < share < STRONG:
                 unsure += index is None
@@ -111,7 +114,7 @@ def vacancies(found: Found, grains: Sequence[Grain]) -> Map:
             (x, y), (row, column) = place.tolist(), found.pixel(place).tolist()
             where = kind, x, y, row, column, number, site[2]
             odd.append(Odd(*where, round(share, 4), round(score, 2), index))
-    return Map(tuple(odd), judged, unsure)
+    return Map(tuple(odd), judged.total(), unsure, tuple(sorted(judged)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,8 @@ from .options import Reading, Writing, files_argument, folder_option, json_optio
 @click.option(
     "--model",
     metavar="NAME|FILE",
-    help="A model that finds defects, or a method: difference-of-gaussians, template-matching.",
+    help="A model that finds defects, or a method: difference-of-gaussians, template-matching, "
+    "or, of dark-field images, atom-columns.",
 )
 @click.option(
     "--threshold",

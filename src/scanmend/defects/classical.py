@@ -14,6 +14,7 @@ from .. import level, resample
 from ..errors import ScanError
 from ..restoration import prepare
 from ..scan import Scan
+from .columns import atom_columns
 from .maps import Maps
 from .marks import Marks
 from .peaks import find
@@ -134,6 +135,7 @@ def template_matching(scan: Scan) -> Maps:
 METHODS: dict[str, Callable[[Scan], Maps]] = {
     "difference-of-gaussians": difference_of_gaussians,
     "template-matching": template_matching,
+    "atom-columns": atom_columns,
 }
 """Every one, by its name on the command line."""
 

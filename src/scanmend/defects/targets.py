@@ -22,8 +22,9 @@ def maps(
     shape: tuple[int, int],
     pixel_nm: tuple[float, float],
     sigma_nm: float = SIGMA_NM,
+    heights: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
-    """Maps of defects, each a Gaussian of height 1; shape (classes, rows, columns).
+    """Maps of defects, each a Gaussian; shape (classes, rows, columns).
 
     Where Gaussians of a class overlap, the highest counts: a sum would make one higher peak of two
     neighbours.
@@ -35,11 +36,13 @@ def maps(
         shape: (rows, columns) of the maps.
         pixel_nm: Pixel pitch (rows, columns), nm.
         sigma_nm: Standard deviation of the Gaussians, nm.
+        heights: Of the Gaussians, shape (defects,); by default 1.
     """
+    heights = np.ones(len(kinds)) if heights is None else heights
     rows, columns = shape
     made = np.zeros((len(classes), rows, columns), np.float32)
     down, across = (pitch / sigma_nm for pitch in pixel_nm)
-    for kind, (row, column) in zip(kinds, places_px, strict=True):
+    for kind, (row, column), height in zip(kinds, places_px, heights, strict=True):
         place = 0 if tuple(classes) == (ONE,) else classes.index(kind) if kind in classes else None
         if place is None or math.isnan(row):
             continue
@@ -50,7 +53,7 @@ def maps(
         part = made[place, near_rows, near]
         y = (np.arange(rows)[near_rows, None] - row) * down
         x = (np.arange(columns)[near] - column) * across
-        np.maximum(part, np.exp(-(y * y + x * x) / 2), out=part)
+        np.maximum(part, height * np.exp(-(y * y + x * x) / 2), out=part)
     return made
 
 
