@@ -32,7 +32,7 @@ from .options import Reading, Writing, files_argument, folder_option, json_optio
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0, min_open=True),
-    help="How high a map must be for a defect; by default what the model's card says, or 0.3.",
+    help="The least score of a defect; by default what the model's card says, or 0.3.",
 )
 @click.option(
     "--against",

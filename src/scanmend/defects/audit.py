@@ -47,8 +47,8 @@ class Feature:
         x_nm, y_nm: From the frame's middle, y downwards, nm; in the scan that is judged, or else
             in the reference.
         distance_nm: How far it moved, nm; None for what has no partner.
-        score: In the scan that is judged: of what is missing there, the highest of the map of its
-            class nearby, which is below what makes a defect.
+        score: In the scan that is judged: of what is missing there, how surely any defect is
+            nearby.
         score_before: The same in the reference; None for the truth, which has none.
         counted: Whether it counts in rates: at the frame's edge, or beside a gap, what has no
             partner does not, for the partner may be beyond.
@@ -136,7 +136,7 @@ def against(
     must_show_the_same(found.maps.scan, before.maps.scan)
     there = before.defects
     marks = Marks(there.places_nm, there.kinds)
-    nearby = before.score_at(found.defects.places_nm, found.defects.kinds, radius_nm)
+    nearby = before.score_at(found.defects.places_nm, radius_nm)
     reference = _Reference(marks, _numbers(there.scores), _numbers(nearby))
     return _matched(found, reference, (ADDED, REMOVED), radius_nm, moved_nm)
 
@@ -213,8 +213,7 @@ def _matched(
     rest, missing = np.setdiff1d(np.arange(len(mine)), one), np.delete(there, other)
     # What is of a class that is not looked for can look like one that is.
     rest = np.delete(rest, best_pairs(mine.places_nm[rest], marks.places_nm[~judged], radius_nm)[0])
-    missed = [marks.kinds[k] for k in missing]
-    faint = _numbers(found.score_at(marks.places_nm[missing], missed, radius_nm))
+    faint = _numbers(found.score_at(marks.places_nm[missing], radius_nm))
 
     scores, before, nearby = _numbers(mine.scores), reference.scores, reference.nearby
     places, theirs = ([(x, y) for x, y in of.places_nm.tolist()] for of in (mine, marks))
@@ -228,8 +227,8 @@ def _matched(
     for i in rest.tolist():
         told = None, scores[i], nearby[i], inner[i]
         features.append(Feature(alone[0], mine.kinds[i], "", *places[i], *told))
-    for k, kind, score in zip(missing.tolist(), missed, faint, strict=True):
-        told = None, score, before[k], inner_there[k]
+    for k, score in zip(missing.tolist(), faint, strict=True):
+        kind, told = marks.kinds[k], (None, score, before[k], inner_there[k])
         features.append(Feature(alone[1], kind, kind, *theirs[k], *told))
     return Audit(tuple(features), alone, inner_nm2(scan), by_class, radius_nm, moved_nm)
 

@@ -114,7 +114,8 @@ def match(scan: Scan, templates: Templates) -> Maps:
         for image in templates.images
     ]
     made = {"method": "template matching", "examples": "own"}
-    return Maps(scan, _seen(scan, planes), templates.classes, SIZE_NM, _ALIKE, "of 1", made)
+    planes = _seen(scan, planes)
+    return Maps(scan, planes, templates.classes, SIZE_NM, _ALIKE, "of 1", made, exclusive=False)
 
 
 def template_matching(scan: Scan) -> Maps:

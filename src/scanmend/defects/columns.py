@@ -13,9 +13,10 @@ from .targets import maps
 def atom_columns(scan: Scan) -> Maps:
     """Maps of the odd sites that `atoms` finds in a dark-field image, by how surely they are odd.
 
-    A class is what a site is and its sublattice, of which A is the brightest: "missing B", "weak A",
-    "strong B"; none of a sublattice of which the image can judge no site. The scores are those of `atoms.vacancies`, in standard deviations of noise and of
-    the sublattice's heights.
+    A class is what a site is and its sublattice, of which A is the brightest: "missing B",
+    "weak A", "strong B". There is none of a sublattice of which the image can judge no site. The
+    scores are those of `atoms.vacancies`, in standard deviations of noise and of the sublattice's
+    heights.
 
     Args:
         scan: Measured or restored. Of a restored one the noise is that which is left in it.

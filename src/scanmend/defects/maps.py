@@ -35,6 +35,7 @@ class Maps:
         threshold: What a peak must reach at least to be one.
         unit: What 1 is: "of 1" of networks, at a defect; "standard deviations", of noise.
         made: What made them, plain JSON values.
+        exclusive: Whether there is one class at most at a place, as networks learn.
     """
 
     scan: Scan
@@ -44,6 +45,15 @@ class Maps:
     threshold: float
     unit: str = "of 1"
     made: dict[str, Any] = field(default_factory=dict)
+    exclusive: bool = True
+
+    def sure(self) -> NDArray[np.float32]:
+        """How surely any defect is at a place; shape (rows, columns).
+
+        What is one class or another shows in the maps of both, in each the less: they are added.
+        """
+        values = self.values.clip(0)
+        return values.sum(0) if self.exclusive else values.max(0, initial=0)
 
     @property
     def pixel_nm(self) -> tuple[float, float]:

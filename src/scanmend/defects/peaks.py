@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -58,22 +57,21 @@ class Found:
     defects: Defects
     threshold: float
 
-    def score_at(self, places_nm: Array, kinds: Sequence[str], radius_nm: float) -> Array:
-        """The highest of a class's map within `radius_nm` of each place, whether a peak or not.
+    def score_at(self, places_nm: Array, radius_nm: float) -> Array:
+        """How surely any defect is near each of these places, whether it is a peak or not.
 
         Args:
             places_nm: (x, y) from the middle, nm; shape (n, 2).
-            kinds: A class for each place; of one that is not mapped, the highest of all maps.
             radius_nm: How far from there.
 
         Returns:
             Shape (n,); NaN where no pixel is that near.
         """
-        values, pixel_nm = self.maps.values, np.array(self.maps.pixel_nm)
-        shape = np.array(values.shape[1:])
+        sure, pixel_nm = self.maps.sure(), np.array(self.maps.pixel_nm)
+        shape = np.array(sure.shape)
         reach = np.ceil(radius_nm / pixel_nm).astype(np.int64)
-        scores = np.full(len(kinds), np.nan)
-        for index, (place, kind) in enumerate(zip(places_nm, kinds, strict=True)):
+        scores = np.full(len(places_nm), np.nan)
+        for index, place in enumerate(places_nm):
             centre = place[::-1] / pixel_nm + (shape - 1) / 2
             low = np.clip(np.rint(centre).astype(np.int64) - reach, 0, shape)
             high = np.clip(np.rint(centre).astype(np.int64) + reach + 1, 0, shape)
@@ -83,10 +81,7 @@ class Found:
             )
             near = y[:, None] ** 2 + x**2 <= radius_nm**2
             if near.any():
-                planes = values[:, low[0] : high[0], low[1] : high[1]]
-                if kind in self.maps.classes:
-                    planes = planes[[self.maps.classes.index(kind)]]
-                scores[index] = planes[:, near].max()
+                scores[index] = sure[low[0] : high[0], low[1] : high[1]][near].max()
         return scores
 
     def without(self, scan: Scan) -> Found:
@@ -102,11 +97,11 @@ class Found:
 
 
 def find(maps: Maps, threshold: float | None = None, apart_nm: float | None = None) -> Found:
-    """Finds the peaks of maps: a place has one class, that of the highest of the maps there.
+    """Finds where a defect is surest; its class is that of the highest of the maps there.
 
     Args:
         maps: Of a network, or of a method in `classical`.
-        threshold: How high a peak is at least; by default as high as `maps` says.
+        threshold: How sure it is at least, by `Maps.sure`; by default as sure as `maps` says.
         apart_nm: How far apart two of them are at least, of whichever classes, nm; by default two
             standard deviations of a peak.
 
@@ -118,14 +113,15 @@ def find(maps: Maps, threshold: float | None = None, apart_nm: float | None = No
     for name, number in (("threshold", threshold), ("distance apart", apart_nm)):
         if not 0 < number < np.inf:
             raise ScanError(f"the {name} of defects must be positive, got {number:g}")
-    best = maps.values.max(axis=0)
+    sure = maps.sure()
     window = [2 * max(1, int(apart_nm / 2 / p)) + 1 for p in maps.pixel_nm]
-    peaks = (best >= threshold) & (best == maximum_filter(best, window, mode="nearest"))
+    peaks = (sure >= threshold) & (sure == maximum_filter(sure, window, mode="nearest"))
     at = np.argwhere(peaks)
-    at = at[np.argsort(-best[tuple(at.T)], kind="stable")]
+    at = at[np.argsort(-sure[tuple(at.T)], kind="stable")]
     kind = maps.values[:, at[:, 0], at[:, 1]].argmax(axis=0)
-    scores = best[tuple(at.T)].astype(np.float64)
-    yx = (at + _vertices(maps, kind, at) - (np.array(best.shape) - 1) / 2) * maps.pixel_nm
+    scores = sure[tuple(at.T)].astype(np.float64)
+    reach = [min(max(1, round(maps.sigma_nm / p)), _FARTHEST_PX) for p in maps.pixel_nm]
+    yx = (at + _vertices(sure, reach, at) - (np.array(sure.shape) - 1) / 2) * maps.pixel_nm
     kept = first_of_pairs(yx, apart_nm)
     places, scores, kind = yx[kept, ::-1], scores[kept], kind[kept]
     scan = maps.scan
@@ -134,7 +130,7 @@ def find(maps: Maps, threshold: float | None = None, apart_nm: float | None = No
     return Found(maps, Defects(places, own_px, names, scores, at_edge(scan, places)), threshold)
 
 
-def _vertices(maps: Maps, kind: NDArray[np.int64], at: NDArray[np.int64]) -> Array:
+def _vertices(sure: NDArray[np.floating], reach: list[int], at: NDArray[np.int64]) -> Array:
     """By how many pixels the middle of a Gaussian lies off each of these, (row, column).
 
     The logarithm of a Gaussian is a parabola: fitted by least squares, each pixel with the weight
@@ -143,14 +139,12 @@ def _vertices(maps: Maps, kind: NDArray[np.int64], at: NDArray[np.int64]) -> Arr
     References:
         H. Guo, IEEE Signal Process. Mag. 28, 134 (2011), doi:10.1109/MSP.2011.941846
     """
-    reach = [min(max(1, round(maps.sigma_nm / p)), _FARTHEST_PX) for p in maps.pixel_nm]
     y, x = (a.ravel() for a in np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1])
-    shape = maps.values.shape[1:]
+    shape = sure.shape
     rows, columns = at[:, :1] + y, at[:, 1:] + x
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     rows, columns = rows.clip(0, shape[0] - 1), columns.clip(0, shape[1] - 1)
-    values = maps.values[kind[:, None], rows, columns].astype(np.float64)
-    values = np.where(inside, values.clip(0), 0)
+    values = np.where(inside, sure[rows, columns].astype(np.float64), 0)
     logs = np.log(np.maximum(values, 1e-3 * values.max(axis=1, keepdims=True, initial=1e-9)))
     design = np.stack([np.ones_like(y), y, x, y * y, x * x], axis=1).astype(np.float64)
     weighted = values[:, :, None] ** 2 * design
