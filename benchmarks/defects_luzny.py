@@ -3,13 +3,17 @@
 Run: python benchmarks/defects_luzny.py MAIN.onnx CONTROL.onnx [--scans 512]
 
 Both are judged on both kinds of scans, which the source did not do, and on what it left out:
-several orbitals, defects of tungsten, double tips. The first two kinds have the same surfaces.
+several orbitals, defects of tungsten, double tips. The first two kinds have the same surfaces; two
+more are the first with the least and with the most noise that it has.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from dataclasses import replace
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from setting import heading, table
@@ -26,10 +30,24 @@ KINDS = {
     "noise only": "luzny-wse2-control",
     "what was left out": "wse2",
 }
+NOISE = {"least": (0.0005, 0), "most": (0.005, 0.05)}
 SOURCE = {  # of its own validation set; R2 from the variance that it gives
     "main": ("all distortions", 0.0173, 0.00864, 0.07096),
     "control": ("noise only", 0.0137, 0.00686, 0.07096),
 }
+
+
+def noisy(folder: Path) -> dict[str, str]:
+    """Files of the scans with all distortions, but with one level of noise."""
+    text = (resources.files("scanmend.stm") / "presets/luzny-wse2-main.toml").read_text("utf-8")
+    made = {}
+    for name, (amplifier_nA, flicker) in NOISE.items():
+        path = folder / f"{name}.toml"
+        loud = f"[noise]\nshot_bandwidth_Hz = 2000\n{amplifier_nA = }\n{flicker = }\n"
+        before, rest = text.split("[noise]")
+        path.write_text(f"{before}{loud}\n[motion]{rest.split('[motion]')[1]}", "utf-8")
+        made[f"all distortions, {name} noise"] = str(path)
+    return made
 
 
 def main() -> None:
@@ -45,7 +63,8 @@ def main() -> None:
     for name, (kind, mse, smooth, variance) in SOURCE.items():
         told = f"{mse:.4f}", f"{smooth:.5f}", f"{variance:.4f}", f"{1 - mse / variance:.3f}", "-"
         rows.append((f"{name}, of the source", kind, *told))
-    for kind, experiment in KINDS.items():
+    folder = tempfile.TemporaryDirectory()
+    for kind, experiment in (KINDS | noisy(Path(folder.name))).items():
         mix = replace(lesson.mix, experiments=(experiment,))
         scans = [sample(mix, SEED, number) for number in range(options.scans)]
         shown = np.stack([seen.image for seen in scans])
