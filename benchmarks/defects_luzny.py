@@ -3,13 +3,14 @@
 Run: python benchmarks/defects_luzny.py MAIN.onnx CONTROL.onnx [--scans 512]
 
 Both are judged on both kinds of scans, which the source did not do, and on what it left out:
-several orbitals, defects of tungsten, double tips. The first two kinds have the same surfaces; two
-more are the first with the least and with the most noise that it has.
+several orbitals, defects of tungsten, double tips. The first two kinds have the same surfaces. The
+others are the first under one condition each, of those that are drawn for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from dataclasses import replace
 from importlib import resources
@@ -30,23 +31,34 @@ KINDS = {
     "noise only": "luzny-wse2-control",
     "what was left out": "wse2",
 }
-NOISE = {"least": (0.0005, 0), "most": (0.005, 0.05)}
+CONDITIONS = {
+    "sharp (001) tip": {"shape": '"W(001)"', "dulled": "0"},
+    "tip dulled by three layers": {"dulled": "3"},
+    "at -1.2 V": {"bias_V": "-1.2"},
+    "at -2 V": {"bias_V": "-2.0"},
+    "vacancies alone": {"dopant": "0"},
+    "dopants alone": {'"chalcogen vacancy"': "0"},
+    "least noise": {"amplifier_nA": "0.0005", "flicker": "0"},
+    "most noise": {"amplifier_nA": "0.005", "flicker": "0.05"},
+}
 SOURCE = {  # of its own validation set; R2 from the variance that it gives
     "main": ("all distortions", 0.0173, 0.00864, 0.07096),
     "control": ("noise only", 0.0137, 0.00686, 0.07096),
 }
 
 
-def noisy(folder: Path) -> dict[str, str]:
-    """Files of the scans with all distortions, but with one level of noise."""
+def conditions(folder: Path) -> dict[str, str]:
+    """Files of the scans with all distortions, under each condition."""
     text = (resources.files("scanmend.stm") / "presets/luzny-wse2-main.toml").read_text("utf-8")
     made = {}
-    for name, (amplifier_nA, flicker) in NOISE.items():
-        path = folder / f"{name}.toml"
-        loud = f"[noise]\nshot_bandwidth_Hz = 2000\n{amplifier_nA = }\n{flicker = }\n"
-        before, rest = text.split("[noise]")
-        path.write_text(f"{before}{loud}\n[motion]{rest.split('[motion]')[1]}", "utf-8")
-        made[f"all distortions, {name} noise"] = str(path)
+    for number, (name, fixed) in enumerate(CONDITIONS.items()):
+        table = text
+        for key, value in fixed.items():
+            table, times = re.subn(f"(?m)^{key} = .*", f"{key} = {value}", table)
+            assert times == 1, f"{key} is there {times} times"
+        path = folder / f"{number}.toml"
+        path.write_text(table, "utf-8")
+        made[f"all distortions, {name}"] = str(path)
     return made
 
 
@@ -64,7 +76,7 @@ def main() -> None:
         told = f"{mse:.4f}", f"{smooth:.5f}", f"{variance:.4f}", f"{1 - mse / variance:.3f}", "-"
         rows.append((f"{name}, of the source", kind, *told))
     folder = tempfile.TemporaryDirectory()
-    for kind, experiment in (KINDS | noisy(Path(folder.name))).items():
+    for kind, experiment in (KINDS | conditions(Path(folder.name))).items():
         mix = replace(lesson.mix, experiments=(experiment,))
         scans = [sample(mix, SEED, number) for number in range(options.scans)]
         shown = np.stack([seen.image for seen in scans])
