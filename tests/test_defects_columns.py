@@ -26,7 +26,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def here(made):
-    return found(made.scan(), source="atom-columns")
+    return found(made.scan())
 
 
 def test_each_odd_site_is_a_defect_where_it_is_and_as_sure(made, here):

@@ -133,10 +133,11 @@ def template_matching(scan: Scan) -> Maps:
     return match(scan, learn([(scan, marks)], max(scan.pixel_nm)))
 
 
+OF_COUNTS = "atom-columns"
 METHODS: dict[str, Callable[[Scan], Maps]] = {
     "difference-of-gaussians": difference_of_gaussians,
     "template-matching": template_matching,
-    "atom-columns": atom_columns,
+    OF_COUNTS: atom_columns,
 }
 """Every one, by its name on the command line."""
 

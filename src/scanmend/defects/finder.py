@@ -6,8 +6,8 @@ from pathlib import Path
 
 from .. import models
 from ..errors import ModelError
-from ..scan import Scan
-from .classical import METHODS
+from ..scan import Quantity, Scan
+from .classical import METHODS, OF_COUNTS
 from .maps import maps, must_find
 from .peaks import Found, find
 
@@ -23,13 +23,16 @@ def found(
     Args:
         scan: Measured or restored.
         material: See `model_for`.
-        source: A model, as for `model_for`, or one of `classical.METHODS`.
+        source: A model, as for `model_for`, or one of `classical.METHODS`. Of a scan in counts, by
+            default its columns of atoms are judged: networks know heights.
         threshold: How high a peak is at least; by default as its finder has it.
 
     Raises:
         ModelError: There is no such model, or it does not fit the scan.
         ScanError: There is nothing to find anything in, or the threshold is none.
     """
+    if source is None and scan.quantity is Quantity.COUNTS:
+        source = OF_COUNTS
     if source in METHODS:
         return find(METHODS[str(source)](scan), threshold)
     return find(maps(scan, model_for(material, source)), threshold)
