@@ -58,11 +58,13 @@ def test_an_audit_tells_that_a_vacancy_was_filled_in(made, here):
     assert np.max(scores) < here.threshold, "how nearly it is still found"
 
 
-def test_of_a_sublattice_that_noise_hides_nothing_is_said():
-    noisy = one(side=300, beam={"dose_per_A2": 3000})
-    assert found(noisy.scan(), source="atom-columns").maps.classes == (
-        *("missing A", "weak A", "strong A"),
-    )
+def test_of_a_sublattice_that_noise_hides_nothing_is_said(here):
+    noisy = one(side=400, beam={"dose_per_A2": 3000}, defects_per_nm2=DENSITIES)
+    before = found(noisy.scan())
+    assert before.maps.classes == ("missing A", "weak A", "strong A")
+    added = audit.against(here, before).features
+    assert {kind[-1] for kind in here.defects.kinds} == {"A", "B"}
+    assert {f.kind[-1] for f in added} <= {"A"}, "what was hidden was not added"
 
 
 def test_what_has_no_lattice_cannot_be_judged(rng):

@@ -124,6 +124,9 @@ def against(
 ) -> Audit:
     """What a restoration did to the defects of a measured scan, both found in the same way.
 
+    Of classes that only one of the two shows at all, as of the lighter atoms that noise had hidden,
+    none was added or removed.
+
     Args:
         found: In what was made of the scan.
         before: In the scan, of the same place.
@@ -137,7 +140,7 @@ def against(
     there = before.defects
     marks = Marks(there.places_nm, there.kinds)
     nearby = before.score_at(found.defects.places_nm, radius_nm)
-    reference = _Reference(marks, _numbers(there.scores), _numbers(nearby))
+    reference = _Reference(marks, _numbers(there.scores), _numbers(nearby), before.maps.classes)
     return _matched(found, reference, (ADDED, REMOVED), radius_nm, moved_nm)
 
 
@@ -150,7 +153,7 @@ def against_truth(
     are neither omitted nor is what is found there hallucinated. If it knows none of them, places
     alone are compared.
     """
-    reference = _Reference(truth, [None] * len(truth), [None] * len(found.defects))
+    reference = _Reference(truth, [None] * len(truth), [None] * len(found.defects), None)
     return _matched(found, reference, (HALLUCINATED, OMITTED), radius_nm, moved_nm)
 
 
@@ -191,11 +194,15 @@ def must_show_the_same(scan: Scan, before: Scan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """What is there, its scores, and the scores where something was found; None for the truth."""
+    """What is there, its scores, and the scores where something was found; None for the truth.
+
+    Of classes, those that would have been found, had they been there; None: all.
+    """
 
     marks: Marks
     scores: Sequence[float | None]
     nearby: Sequence[float | None]
+    classes: tuple[str, ...] | None
 
 
 def _matched(
@@ -213,6 +220,8 @@ def _matched(
     rest, missing = np.setdiff1d(np.arange(len(mine)), one), np.delete(there, other)
     # What is of a class that is not looked for can look like one that is.
     rest = np.delete(rest, best_pairs(mine.places_nm[rest], marks.places_nm[~judged], radius_nm)[0])
+    if (could_be := reference.classes) is not None:
+        rest = rest[np.array([mine.kinds[i] in could_be for i in rest], bool)]
     faint = _numbers(found.score_at(marks.places_nm[missing], radius_nm))
 
     scores, before, nearby = _numbers(mine.scores), reference.scores, reference.nearby
