@@ -29,12 +29,10 @@ from superresolution import sparse
 
 import scanmend
 from scanmend import models
-from scanmend.atoms import vacancies
 from scanmend.atoms.places import best_pairs
 from scanmend.defects import audit, classical
-from scanmend.defects.columns import atom_columns
 from scanmend.defects.finder import found
-from scanmend.defects.maps import Maps, maps
+from scanmend.defects.maps import maps
 from scanmend.defects.marks import Marks, shown
 from scanmend.defects.peaks import Found, find
 from scanmend.errors import ScanError
@@ -257,27 +255,18 @@ def audited_counts(dose: int, count: int) -> dict[str, Tally]:
         seen = [(SITES[d.kind], (d.row, d.column)) for d in made.defects]
         there = shown(seen, scan.values.shape, made.pixel_nm)
         clean = made.truth_counts.astype(np.float64)
-        images = {"the clean image": clean}
-        for title, method in ({"stem": Ours("stem")} | OF_COUNTS).items():
-            images[title] = best(method(scan, 1), clean)
+        methods = {"stem": Ours("stem")} | OF_COUNTS
+        images = {title: best(method(scan, 1), clean) for title, method in methods.items()}
+        images["the clean image"] = clean
+        whole = found(replace(scan, values=clean.astype(np.float32)))
         for title, values in images.items():
-            of = odd_sites(replace(scan, values=values.astype(np.float32)))
+            image = replace(scan, values=values.astype(np.float32))
+            try:
+                of = found(image).knowing(whole.maps.classes)
+            except ScanError:  # there is no lattice
+                of = whole.without(image)
             tallies.setdefault(title, Tally()).add(audit.against_truth(of, there))
     return tallies
-
-
-def odd_sites(scan: Scan) -> Found:
-    """Of both sublattices; none of one that cannot be judged, whose defects are all omitted."""
-    try:
-        judged = atom_columns(scan)
-    except ScanError:  # there is no lattice
-        planes = {}
-    else:
-        planes = dict(zip(judged.classes, judged.values, strict=True))
-    classes = tuple(f"{kind} {of}" for kind in ("missing", "weak", "strong") for of in "AB")
-    none = np.zeros(scan.values.shape, np.float32)
-    values = np.stack([planes.get(kind, none) for kind in classes])
-    return find(Maps(scan, values, classes, 0.05, vacancies.SCORE))
 
 
 def real() -> None:

@@ -13,6 +13,7 @@ from scanmend.atoms import record
 from scanmend.defects import audit
 from scanmend.defects.finder import found
 from scanmend.errors import ScanError
+from scanmend.evaluate.faults import Finder
 from scanmend.scan import Quantity, Scan
 
 DENSITIES = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}
@@ -65,6 +66,20 @@ def test_of_a_sublattice_that_noise_hides_nothing_is_said(here):
     added = audit.against(here, before).features
     assert {kind[-1] for kind in here.defects.kinds} == {"A", "B"}
     assert {f.kind[-1] for f in added} <= {"A"}, "what was hidden was not added"
+
+
+def test_what_a_method_hides_it_has_omitted(made):
+    noisy = one(side=400, beam={"dose_per_A2": 3000}, defects_per_nm2=DENSITIES)
+    images = np.stack([noisy.counts, np.zeros_like(noisy.counts)])
+    clean = np.stack([made.truth_counts] * 2)
+    faults = Finder("atom-columns")(images, clean, np.full((2, 2), PIXEL_NM), Quantity.COUNTS)
+    all_of_them = found(made.truth(), source="atom-columns").defects
+    inner_nm2 = (400 * PIXEL_NM - 0.6) ** 2
+    each = 100 / inner_nm2
+    hidden = sum(kind.endswith("B") for kind in np.array(all_of_them.kinds)[~all_of_them.edge])
+    assert hidden > 3
+    assert faults.omitted_per_100nm2[0] >= hidden * each * 0.999
+    assert faults.omitted_per_100nm2[1] == pytest.approx((~all_of_them.edge).sum() * each)
 
 
 def test_what_has_no_lattice_cannot_be_judged(rng):

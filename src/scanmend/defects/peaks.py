@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,6 +90,14 @@ class Found:
         none = Defects(np.empty((0, 2)), np.empty((0, 2)), (), np.empty(0), np.empty(0, bool))
         empty = replace(self.maps, scan=scan, values=np.zeros_like(self.maps.values))
         return Found(empty, none, self.threshold)
+
+    def knowing(self, classes: Sequence[str]) -> Found:
+        """The same, with these classes known besides: those that the scan hides are not in it."""
+        new = tuple(kind for kind in classes if kind not in self.maps.classes)
+        values = np.pad(self.maps.values, ((0, len(new)), (0, 0), (0, 0)))
+        return replace(
+            self, maps=replace(self.maps, values=values, classes=self.maps.classes + new)
+        )
 
     def counts(self) -> dict[str, int]:
         """How many there are of each class."""

@@ -85,7 +85,7 @@ class Finder:
 def _rates(scan: Scan, clean: Scan, source: Path | str) -> list[float]:
     there = finder.found(clean, source=source)
     try:
-        here = finder.found(scan, source=source)
+        here = finder.found(scan, source=source).knowing(there.maps.classes)
     except ScanError:  # nothing is left in it
         here = there.without(scan)
     judged = against_truth(here, Marks(there.defects.places_nm, there.defects.kinds))
