@@ -288,7 +288,7 @@ def real() -> None:
             defects = found(scan, source=title).defects
             within = np.all((defects.places_px > low) & (defects.places_px < high), axis=1)
             gone = np.array([kind.startswith(("missing", "dark")) for kind in defects.kinds], bool)
-            mine = defects.places_px[within & gone] * scan.pixel_nm
+            mine = defects.places_px[within & gone & ~defects.edge] * scan.pixel_nm
             for radius_nm in (0.3, 0.8):
                 hits = len(best_pairs(mine, true, radius_nm)[0])
                 rows.append(
