@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -52,14 +53,31 @@ def conditions(folder: Path) -> dict[str, str]:
     text = (resources.files("scanmend.stm") / "presets/luzny-wse2-main.toml").read_text("utf-8")
     made = {}
     for number, (name, fixed) in enumerate(CONDITIONS.items()):
-        table = text
+        plan = text
         for key, value in fixed.items():
-            table, times = re.subn(f"(?m)^{key} = .*", f"{key} = {value}", table)
+            plan, times = re.subn(f"(?m)^{key} = .*", f"{key} = {value}", plan)
             assert times == 1, f"{key} is there {times} times"
         path = folder / f"{number}.toml"
-        path.write_text(table, "utf-8")
+        path.write_text(plan, "utf-8")
         made[f"all distortions, {name}"] = str(path)
     return made
+
+
+def judged(
+    options: argparse.Namespace, lesson: Marked, kinds: dict[str, str]
+) -> Iterator[tuple[str, ...]]:
+    """Rows of the table: either network on every kind of scans."""
+    for kind, experiment in kinds.items():
+        mix = replace(lesson.mix, experiments=(experiment,))
+        scans = [sample(mix, SEED, number) for number in range(options.scans)]
+        shown = np.stack([seen.image for seen in scans])
+        for name, path in (("main", options.main), ("control", options.control)):
+            network = models.load(path).network
+            batches = np.split(shown, range(32, len(shown), 32))
+            found = np.concatenate([network.batch(batch, 0.0) for batch in batches])
+            of = figures(found, scans, mix.classes, mix.sigma_nm)
+            told = f"{of['mse']:.4f}", f"{of['smooth_l1']:.5f}", f"{of['variance']:.4f}"
+            yield name, kind, *told, f"{of['r2']:.3f}", f"{of['f1']:.3f}"
 
 
 def main() -> None:
@@ -75,18 +93,8 @@ def main() -> None:
     for name, (kind, mse, smooth, variance) in SOURCE.items():
         told = f"{mse:.4f}", f"{smooth:.5f}", f"{variance:.4f}", f"{1 - mse / variance:.3f}", "-"
         rows.append((f"{name}, of the source", kind, *told))
-    folder = tempfile.TemporaryDirectory()
-    for kind, experiment in (KINDS | conditions(Path(folder.name))).items():
-        mix = replace(lesson.mix, experiments=(experiment,))
-        scans = [sample(mix, SEED, number) for number in range(options.scans)]
-        shown = np.stack([seen.image for seen in scans])
-        for name, path in (("main", options.main), ("control", options.control)):
-            network = models.load(path).network
-            batches = np.split(shown, range(32, len(shown), 32))
-            found = np.concatenate([network.batch(batch, 0.0) for batch in batches])
-            of = figures(found, scans, mix.classes, mix.sigma_nm)
-            told = f"{of['mse']:.4f}", f"{of['smooth_l1']:.5f}", f"{of['variance']:.4f}"
-            rows.append((name, kind, *told, f"{of['r2']:.3f}", f"{of['f1']:.3f}"))
+    with tempfile.TemporaryDirectory() as folder:
+        rows += judged(options, lesson, KINDS | conditions(Path(folder)))
     head = ("network", "judged on", "MSE", "smooth L1", "variance", "R²", "F1 at 0.3 nm")
     table(head, rows)
 

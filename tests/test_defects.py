@@ -91,6 +91,14 @@ def test_a_place_has_the_class_that_is_highest_there():
     assert np.allclose(defects.scores, (1.55, 1.4), atol=0.05)
 
 
+def test_what_is_one_class_or_another_is_surely_a_defect():
+    plane = bumps((60, 60), PITCH, [(0, 0)], [0.4], 0.12)
+    planes = {"vacancy": plane, "dopant": 0.9 * plane}
+    (score,) = find(mapped(planes)).defects.scores
+    assert score == pytest.approx(1.9 * plane.max())
+    assert not len(find(mapped(planes, exclusive=False)).defects)
+
+
 def test_two_equal_pixels_are_one_defect():
     plane = bumps((40, 40), (0.05, 0.05), [(0, 0)], [1], 0.12)  # between four pixels
     assert len(find(mapped({"vacancy": plane}, (0.05, 0.05))).defects) == 1
@@ -190,7 +198,7 @@ def test_models_that_do_not_fit_say_so(tmp_path, rng):
 # Classical finders
 
 
-@pytest.mark.parametrize("method", ["difference-of-gaussians", "template-matching"])
+@pytest.mark.parametrize("method", sorted({*classical.METHODS} - {classical.OF_COUNTS}))
 def test_classical_finders_see_bumps_and_holes(method, rng):
     scan, places = surface(rng)
     here = found(scan, source=method)
@@ -243,7 +251,7 @@ def test_templates_know_the_classes_that_they_were_shown(rng):
         classical.learn([], 0.1)
 
 
-@pytest.mark.parametrize("method", ["difference-of-gaussians", "template-matching"])
+@pytest.mark.parametrize("method", sorted({*classical.METHODS} - {classical.OF_COUNTS}))
 def test_a_flat_scan_has_no_structure(method):
     with pytest.raises(ScanError, match="no structure to find defects in"):
         found(Scan(np.zeros((64, 64), np.float32), (0.1, 0.1)), source=method)

@@ -63,6 +63,12 @@ class Grain:
         return first, second
 
     @property
+    def apart_nm(self) -> float:
+        """The shortest way from a site to another, nm."""
+        around = sites_around(self.vectors_nm, self.basis_nm)
+        return min(float(np.hypot(*steps.T).min()) for _, steps in around)
+
+    @property
     def angle_deg(self) -> float:
         """Between a1 and a2, degrees."""
         a, b = self.vectors_nm

@@ -156,7 +156,7 @@ def _within(found: Found, grain: Grain, others_nm: Array) -> Iterator[tuple[Site
     """
     foreign = KDTree(others_nm) if len(others_nm) else None
     around = sites_around(grain.vectors_nm, grain.basis_nm)
-    size = min(float(np.hypot(*steps.T).min()) for _, steps in around)
+    size = grain.apart_nm
     # Neighbours are mutual: who is near one that is there has it near.
     votes = Counter(
         (m + dm, n + dn, other)

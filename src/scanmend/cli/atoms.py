@@ -8,10 +8,16 @@ from pathlib import Path
 
 import click
 
-import scanmend
-
 from .batch import Progress, Result, each, expand
-from .options import Reading, Writing, files_argument, folder_option, json_option, reading_options
+from .options import (
+    Reading,
+    Writing,
+    files_argument,
+    folder_option,
+    json_option,
+    measured_beside,
+    reading_options,
+)
 
 _UNSURE = (
     "it was restored, and has no measured scan beside it: errors are too small (keep .nc or .gwy)"
@@ -68,7 +74,7 @@ def atoms(
         sites, _ = beside.targets(path, reading.ending("vacancies", frame), inputs)
         scan = reading.scan(path, frame)
         known = truths.read(truth, scan, apart_nm) if truth else None
-        measured = _measured(path) if scan.is_restored else None
+        measured = measured_beside(path) if scan.is_restored else None
         if scan.is_restored and measured is None:
             name = click.format_filename(path.name)
             click.echo(f"{name}: {_UNSURE}", err=True)
@@ -85,12 +91,6 @@ def atoms(
         return result
 
     each(sources, task, _text, as_json, reading.frames)
-
-
-def _measured(path: Path) -> scanmend.Scan | None:
-    """What a file of ours says that its restored scan was made of."""
-    there = [channel.name for channel in scanmend.open(path).channels]
-    return scanmend.read(path, "measured") if "measured" in there else None
 
 
 def _text(result: Result) -> str:

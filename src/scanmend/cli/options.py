@@ -275,3 +275,9 @@ running_options = _bundle(
     ),
     seed_option,
 )
+
+
+def measured_beside(path: Path) -> scanmend.Scan | None:
+    """What a file of ours says that its restored scan was made of."""
+    there = [channel.name for channel in scanmend.open(path).channels]
+    return scanmend.read(path, "measured") if "measured" in there else None

@@ -120,8 +120,10 @@ DEFECTS = {
     "dangling bond": "a hydrogen atom is missing: bright on one side of a dimer",
     "double dangling bond": "both hydrogen atoms of a dimer are missing",
     "siloxane": "oxygen in a back bond: a dimer dark on one side",
-    "adsorbate": "a bump, or a cluster of them up to 3 nm wide; each listed that stands out",
-    "bright chain": "bumps along, across or diagonal to the rows, each listed",
+    "adsorbate": "a bump, or a cluster of them up to 3 nm wide: as many as asked for, each bump "
+    "listed that stands out",
+    "bright chain": "bumps along, across or diagonal to the rows: as many chains as asked for, "
+    "each bump listed that stands out",
     STEP: "a step down, at most one: S_A, along the upper rows, or S_B, across; "
     "listed wherever it crosses another row",
     ANTIPHASE: "where rows are shifted by half their spacing, at most one; listed at every row",

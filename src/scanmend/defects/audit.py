@@ -26,7 +26,6 @@ from .statistics import Rate
 
 Array = NDArray[np.float64]
 
-RADIUS_NM = 0.3  #: [nm] how far apart two finds of one defect may be
 MOVED_NM = 0.1  #: [nm] beyond which a defect has moved
 KEPT, MOVED, CHANGED = "kept", "moved", "changed"
 ADDED, REMOVED = "added", "removed"
@@ -74,7 +73,8 @@ class Audit:
         alone: What those are called that only the judged scan has, and those that it lacks.
         area_nm2: In which they count: what was measured, without its edge.
         by_class: Whether classes were compared; the truth may know others than the finder.
-        radius_nm, moved_nm: See `RADIUS_NM` and `MOVED_NM`.
+        radius_nm: See `maps.RADIUS_NM`.
+        moved_nm: See `MOVED_NM`.
     """
 
     features: tuple[Feature, ...]
@@ -120,7 +120,7 @@ class Audit:
 
 
 def against(
-    found: Found, before: Found, radius_nm: float = RADIUS_NM, moved_nm: float = MOVED_NM
+    found: Found, before: Found, radius_nm: float | None = None, moved_nm: float = MOVED_NM
 ) -> Audit:
     """What a restoration did to the defects of a measured scan, both found in the same way.
 
@@ -130,7 +130,7 @@ def against(
     Args:
         found: In what was made of the scan.
         before: In the scan, of the same place.
-        radius_nm: How far apart two finds of one defect may be, nm.
+        radius_nm: How far apart two finds of one defect may be, nm; by default as their maps say.
         moved_nm: Beyond which it has moved, nm.
 
     Raises:
@@ -139,13 +139,14 @@ def against(
     must_show_the_same(found.maps.scan, before.maps.scan)
     there = before.defects
     marks = Marks(there.places_nm, there.kinds)
+    radius_nm = found.maps.radius_nm if radius_nm is None else radius_nm
     nearby = before.score_at(found.defects.places_nm, radius_nm)
     reference = _Reference(marks, _numbers(there.scores), _numbers(nearby), before.maps.classes)
     return _matched(found, reference, (ADDED, REMOVED), radius_nm, moved_nm)
 
 
 def against_truth(
-    found: Found, truth: Marks, radius_nm: float = RADIUS_NM, moved_nm: float = MOVED_NM
+    found: Found, truth: Marks, radius_nm: float | None = None, moved_nm: float = MOVED_NM
 ) -> Audit:
     """What of that which is there was found, and what was found that is not.
 
@@ -153,6 +154,7 @@ def against_truth(
     are neither omitted nor is what is found there hallucinated. If it knows none of them, places
     alone are compared.
     """
+    radius_nm = found.maps.radius_nm if radius_nm is None else radius_nm
     reference = _Reference(truth, [None] * len(truth), [None] * len(found.defects), None)
     return _matched(found, reference, (HALLUCINATED, OMITTED), radius_nm, moved_nm)
 
@@ -211,7 +213,11 @@ def _matched(
     """Pairs what was found with what is there."""
     scan, mine, marks = found.maps.scan, found.defects, reference.marks
     known = found.maps.classes
-    by_class = not marks.kinds or any(kind in known for kind in marks.kinds)
+    by_class = (
+        reference.classes is not None
+        or not marks.kinds
+        or any(kind in known for kind in marks.kinds)
+    )
     judged = np.array([kind in known or not by_class for kind in marks.kinds], bool)
     # By their numbers among the found ones, and among those that are there.
     there = np.flatnonzero(judged)

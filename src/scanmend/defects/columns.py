@@ -10,7 +10,7 @@ from .maps import Maps
 from .targets import maps
 
 
-def atom_columns(scan: Scan) -> Maps:
+def atom_columns(scan: Scan, measured: Scan | None = None) -> Maps:
     """Maps of the odd sites that `atoms` finds in a dark-field image, by how surely they are odd.
 
     A class is what a site is and its sublattice, of which A is the brightest: "missing B",
@@ -19,14 +19,16 @@ def atom_columns(scan: Scan) -> Maps:
     heights.
 
     Args:
-        scan: Measured or restored. Of a restored one the noise is that which is left in it.
+        scan: Measured or restored.
+        measured: What it was restored from, whose noise decides how sure a site is; by default that
+            is the noise left in the scan itself, which makes all surer.
 
     Raises:
         ScanError: Its pixels are too coarse to tell columns, or there is no lattice of them.
     """
     from ..atoms import record, vacancies  # which load Numba
 
-    atoms = record.atoms(scan)
+    atoms = record.atoms(scan, measured=measured)
     if not atoms.sites.sublattices:
         raise ScanError(
             f"{len(atoms.found.columns)} columns of atoms make no lattice of which a site can be "
@@ -39,17 +41,21 @@ def atom_columns(scan: Scan) -> Maps:
         for sublattice in atoms.sites.sublattices
         for kind in ("missing", "weak", "strong")
     )
-    width_nm = float(np.median(atoms.found.columns.widths_nm))
+    # Narrower than a column: else a peak would hide a lower one at the next site.
+    sigma_nm = float(np.median(atoms.found.columns.widths_nm)) / 2
     places = np.array([(site.row, site.column) for site in odd]).reshape(-1, 2)
-    scores = np.array([site.score for site in odd])
-    shape = scan.values.shape
-    planes = maps(kinds, places, classes, shape, scan.pixel_nm, width_nm, scores)  # type: ignore
+    off = (places - np.rint(places)) * scan.pixel_nm / sigma_nm
+    # So that the nearest pixel is as high as the score.
+    heights = np.array([site.score for site in odd]) * np.exp((off**2).sum(1) / 2)
+    rows, columns = scan.values.shape
+    planes = maps(kinds, places, classes, (rows, columns), scan.pixel_nm, sigma_nm, heights)
     return Maps(
         scan,
         planes,
         classes,
-        width_nm,
+        sigma_nm,
         vacancies.SCORE,
         "standard deviations",
         {"method": "columns of atoms", "judged": atoms.sites.judged},
+        radius_nm=min(grain.apart_nm for grain in atoms.grains) / 2,
     )

@@ -8,6 +8,7 @@ from .. import models
 from ..errors import ModelError
 from ..scan import Quantity, Scan
 from .classical import METHODS, OF_COUNTS
+from .columns import atom_columns
 from .maps import maps, must_find
 from .peaks import Found, find
 
@@ -17,15 +18,17 @@ def found(
     material: str | None = None,
     source: str | Path | None = None,
     threshold: float | None = None,
+    measured: Scan | None = None,
 ) -> Found:
     """Finds the defects of a scan.
 
     Args:
         scan: Measured or restored.
-        material: See `model_for`.
+        material: See `model_for`; of a scan in counts it does not matter.
         source: A model, as for `model_for`, or one of `classical.METHODS`. Of a scan in counts, by
             default its columns of atoms are judged: networks know heights.
-        threshold: How high a peak is at least; by default as its finder has it.
+        threshold: The least score; by default as its finder has it.
+        measured: What a scan in counts was restored from, if it was; see `columns.atom_columns`.
 
     Raises:
         ModelError: There is no such model, or it does not fit the scan.
@@ -33,6 +36,8 @@ def found(
     """
     if source is None and scan.quantity is Quantity.COUNTS:
         source = OF_COUNTS
+    if source == OF_COUNTS:
+        return find(atom_columns(scan, measured), threshold)
     if source in METHODS:
         return find(METHODS[str(source)](scan), threshold)
     return find(maps(scan, model_for(material, source)), threshold)

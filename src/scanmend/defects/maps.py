@@ -17,7 +17,8 @@ from ..scan import Scan
 from .view import view
 
 THRESHOLD = 0.3
-"""How high the map of a network must be for a defect, if the model's card does not say it."""
+"""How high the maps of a network must be, added, for a defect, if its card does not say it."""
+RADIUS_NM = 0.3  #: [nm] how far apart two finds of one defect may be
 
 _SIDE = 64  # of what a network learnt from, in pixels, if its card does not say it
 
@@ -36,6 +37,7 @@ class Maps:
         unit: What 1 is: "of 1" of networks, at a defect; "standard deviations", of noise.
         made: What made them, plain JSON values.
         exclusive: Whether there is one class at most at a place, as networks learn.
+        radius_nm: How far apart two finds of one defect may be, nm.
     """
 
     scan: Scan
@@ -46,6 +48,7 @@ class Maps:
     unit: str = "of 1"
     made: dict[str, Any] = field(default_factory=dict)
     exclusive: bool = True
+    radius_nm: float = RADIUS_NM
 
     def sure(self) -> NDArray[np.float32]:
         """How surely any defect is at a place; shape (rows, columns).
@@ -53,7 +56,7 @@ class Maps:
         What is one class or another shows in the maps of both, in each the less: they are added.
         """
         values = self.values.clip(0)
-        return values.sum(0) if self.exclusive else values.max(0, initial=0)
+        return values.sum(0) if self.exclusive else values.max(0)
 
     @property
     def pixel_nm(self) -> tuple[float, float]:

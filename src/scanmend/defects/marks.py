@@ -97,7 +97,9 @@ def _seen(path: Path, about: dict[str, Any], scan: Scan) -> Marks:
             f"{scan.size_nm[1]:.3g} x {scan.size_nm[0]:.3g} nm: it is of another"
         )
     way = "retrace" if scan.acquisition.direction == "backward" else "trace"
-    seen = [(d["kind"], d[way]) for d in about["defects"] if d[way] is not None]
+    # Of a scan in counts, which has one way only, each has its place itself.
+    placed = [(d["kind"], d.get(way, (d.get("row"), d.get("column")))) for d in about["defects"]]
+    seen = [(kind, place) for kind, place in placed if place is not None]
     return shown(seen, (frame["rows"], frame["columns"]), pixel_nm)
 
 

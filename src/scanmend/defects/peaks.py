@@ -30,7 +30,7 @@ class Defects:
         places_nm: (x, y) from the frame's middle, y downwards, nm; shape (n, 2).
         places_px: (row, column) of the scan's pixels' middles; shape (n, 2).
         kinds: Class of each.
-        scores: How high the map is there.
+        scores: How surely a defect is there, by `Maps.sure`.
         edge: Whether the frame's edge or a gap is so near that part of it may be beyond.
     """
 

@@ -83,10 +83,14 @@ class Finder:
 
 
 def _rates(scan: Scan, clean: Scan, source: Path | str) -> list[float]:
-    there = finder.found(clean, source=source)
+    """Hallucinated and omitted per 100 nm2; NaN if nothing can be judged in the clean image."""
+    try:
+        there = finder.found(clean, source=source)
+    except ScanError:
+        return [np.nan, np.nan]
     try:
         here = finder.found(scan, source=source).knowing(there.maps.classes)
-    except ScanError:  # nothing is left in it
+    except ScanError:  # nothing is left in it, or no lattice
         here = there.without(scan)
     judged = against_truth(here, Marks(there.defects.places_nm, there.defects.kinds))
     return [100 * judged.rate(fate).per_nm2 for fate in (HALLUCINATED, OMITTED)]

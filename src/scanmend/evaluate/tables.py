@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..defects.audit import RADIUS_NM
 from . import columns, published
 from .columns import FINER, RESTORE, SCORES, TASKS, Filled, Row
 from .estimates import CHOSEN_BY, Estimates, Run
@@ -161,8 +160,7 @@ def _faults(of: Estimates) -> Table | None:
         _counted(filled),
         _SURE,
         f"Defects are those that {name} finds: hallucinated in the restored image and not in the "
-        "clean one, omitted the other way; within "
-        f"{RADIUS_NM:g} nm of each other they are the same.",
+        "clean one, omitted the other way; paired as an audit pairs them.",
     )
     caption = "Defects that are not those of the clean image, synthetic test set"
     return _table("", caption, columns.leading(of, rows), filled, notes, "defects")

@@ -45,18 +45,18 @@ def of_scan(scan: Scan, name: str, settings: Settings) -> dict[str, Any]:
 
 def of_result(result: Restoration, name: str, settings: Settings) -> dict[str, Any]:
     """What a restoration did to the defects of a scan. Raises as `of_scan` does."""
-    here = _found(result.mean, name, settings)
+    here = _found(result.mean, name, settings, result.measured)
     audit = against(here, _found(result.measured, name, settings))
     marks = [dict(zip(record.FEATURES, astuple(f), strict=True)) for f in audit.features]
     told = audit.summary()
     return plain({"marks": marks, "counts": told["features"], "audit": told})
 
 
-def _found(scan: Scan, name: str, settings: Settings) -> Found:
+def _found(scan: Scan, name: str, settings: Settings, measured: Scan | None = None) -> Found:
     known = finders(settings)
     if name not in known:
         raise ModelError(
             f"nothing called {name!r} finds defects: ask for one of {', '.join(known)}"
         )
     with _LOOKING:
-        return finder.found(scan, source=known[name])
+        return finder.found(scan, source=known[name], measured=measured)
