@@ -45,8 +45,8 @@ def atom_columns(scan: Scan, measured: Scan | None = None) -> Maps:
     sigma_nm = float(np.median(atoms.found.columns.widths_nm)) / 2
     places = np.array([(site.row, site.column) for site in odd]).reshape(-1, 2)
     off = (places - np.rint(places)) * scan.pixel_nm / sigma_nm
-    # So that the nearest pixel is as high as the score.
-    heights = np.array([site.score for site in odd]) * np.exp((off**2).sum(1) / 2)
+    # So that the nearest pixel is as high as the score, and rounding takes nothing of that.
+    heights = (1 + 1e-6) * np.array([site.score for site in odd]) * np.exp((off**2).sum(1) / 2)
     rows, columns = scan.values.shape
     planes = maps(kinds, places, classes, (rows, columns), scan.pixel_nm, sigma_nm, heights)
     return Maps(

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 from ..atoms.places import best_pairs
 from ..scan import Scan
-from .maps import THRESHOLD, Maps
+from .maps import RADIUS_NM, THRESHOLD, Maps
 from .peaks import Defects, find
 from .samples import Seen
 from .targets import ONE
-
-RADIUS_NM = 0.3  #: [nm] how far from a defect a peak may be that is of it
 
 
 def figures(
