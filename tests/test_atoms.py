@@ -250,6 +250,15 @@ def test_defects_are_found_each_where_it_is():
     assert len(kept) > 10
 
 
+@pytest.mark.parametrize("seed", [3, 9])
+def test_two_sublattices_are_one_grain_where_one_is_followed_first(seed):
+    """Without noise its columns are nearer to where its own neighbours say that they are."""
+    kinds = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}
+    made = one(seed=seed, side=400, defects_per_nm2=kinds)
+    (grain,) = record.atoms(made.truth()).grains
+    assert len(grain.basis_nm) == 2
+
+
 @pytest.mark.parametrize("angle_deg", [5.0, 21.0])
 def test_a_grain_boundary_is_two_grains_and_no_field_of_vacancies(angle_deg):
     sample = {"boundary_deg": angle_deg, "direction_deg": 30.0}

@@ -86,8 +86,8 @@ def grains(columns: Columns) -> tuple[Grain, ...]:
         seed = _cell(columns.places_nm[free])
         if seed is None:
             break
-        patch = _settled(columns, _followed(columns, free, *seed, most=_PATCH), *seed[:2])
-        seed = patch.vectors_nm, patch.basis_nm, seed[2]
+        patch = _followed(columns, free, *seed, most=_PATCH)
+        seed = *_fitted(columns, patch, *seed[:2]), seed[2]
         sites = _followed(columns, free, *seed)
         if len(sites) < FEWEST:
             break
@@ -251,15 +251,23 @@ def _followed(
 
 
 def _settled(columns: Columns, sites: Sites, vectors: Array, basis: Array) -> Grain:
-    """The lattice nearest to its columns, by least squares."""
+    """The grain whose lattice is nearest to its columns."""
+    fitted = _fitted(columns, sites, vectors, basis)
+    return _brightest_first(Grain(*fitted, sites, np.empty(0)), columns)
+
+
+def _fitted(columns: Columns, sites: Sites, vectors: Array, basis: Array) -> tuple[Array, Array]:
+    """Vectors and basis nearest to the columns, by least squares."""
     at, which = np.array(list(sites)), np.array(list(sites.values()))
     terms = np.zeros((len(at), 2 + len(basis)))
     terms[:, :2] = at[:, :2]
     terms[np.arange(len(at)), 2 + at[:, 2]] = 1
-    there = terms.any(axis=0)  # a sublattice may have no column in this grain
+    there = np.asarray(terms.any(axis=0))
     solution = np.vstack([vectors, basis])
     solution[there] = np.linalg.lstsq(terms[:, there], columns.places_nm[which], rcond=None)[0]
-    return _brightest_first(Grain(solution[:2], solution[2:], sites, np.empty(0)), columns)
+    # A sublattice may have no column here; it moves with the others.
+    moved = (solution[2:] - basis)[there[2:]].mean(axis=0)
+    return solution[:2], np.where(there[2:, None], solution[2:], basis + moved)
 
 
 def _brightest_first(grain: Grain, columns: Columns) -> Grain:
