@@ -103,6 +103,16 @@ def test_the_noise_is_that_of_what_was_measured():
     assert near[0] > near[1], "less is sure"
 
 
+def test_the_command_judges_columns_without_being_asked(made, here, tmp_path, capsys):
+    path = tmp_path / "mos2.nc"
+    scanmend.write(made.scan(), path)
+    assert cli.main(["defects", str(path), "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(here.defects)} defects on 36 nm²" in said
+    assert f"{here.maps.made['judged']} sites of columns judged" in said
+    assert len((tmp_path / "mos2_defects.csv").read_text().splitlines()) == 1 + len(here.defects)
+
+
 def test_the_truth_of_the_simulator_is_read(tmp_path):
     run = ["simulate", "mos2-haadf", "-n", "1", "-o", str(tmp_path)]
     assert cli.main(run) == 0

@@ -149,6 +149,8 @@ def _text(result: Result) -> str:
         f"{result['input']}: {result['defects']} defects on {result['area_nm2']:.4g} nm², "
         f"{result['edge']} of them at the edge"
     ]
+    if "judged" in result:
+        lines.append(f"  {result['judged']} sites of columns judged")
     for kind, rate in result["classes"].items():
         low, high = (f"{rate[key]:.2g}" for key in ("low_per_nm2", "high_per_nm2"))
         per_nm2 = f"{rate['per_nm2']:.2g} / nm² ({low} to {high})"
