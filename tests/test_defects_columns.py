@@ -71,7 +71,7 @@ def test_an_audit_tells_that_a_vacancy_was_filled_in(here):
     assert judged.count("kept", "moved", "changed", "added") == 0
 
 
-def test_neighbouring_sites_are_not_one_defect(made, here):
+def test_neighbouring_sites_are_not_one_defect(here):
     """The nearest are 0.18 nm apart."""
     assert here.maps.radius_nm == pytest.approx(0.091, abs=0.002)
     beside = replace(here.defects, places_nm=here.defects.places_nm + np.array((0.15, 0)))
