@@ -21,6 +21,7 @@ LAYERS = [
         "figures",
         "charts",
         "curves",
+        "places",
         "io",
         "distribute",
         "shards",

@@ -20,10 +20,10 @@ from scipy.spatial import KDTree
 
 from .. import counts
 from ..errors import ScanError
+from ..places import first_of_pairs
 from ..scan import Scan
 from . import gaussians
 from .gaussians import Gaussians, Noise
-from .places import first_of_pairs
 
 Array = NDArray[np.float64]
 

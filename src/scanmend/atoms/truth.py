@@ -14,10 +14,10 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import KDTree
 
 from ..errors import ReadError, ScanError
+from ..places import best_pairs
 from ..scan import Scan
 from ..stem.scattering import elements
 from .columns import APART_NM, Columns
-from .places import best_pairs
 
 Array = NDArray[np.float64]
 

@@ -21,6 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..places import first_of_pairs
 from . import defects
 from .specimen import Defect, Kind, Material, Specimen, inside, some
 from .topograph import Array
@@ -237,11 +238,8 @@ def _added(
 
 def _standing_out(bumps_nm: Array) -> Array:
     """Where the bumps of a cluster are that a scan shows as such, the highest first; (bumps, 2)."""
-    chosen: list[Array] = []
-    for bump in bumps_nm[bumps_nm[:, 2].argsort()[::-1], :2]:
-        if all(math.dist(bump, other) >= APART_NM for other in chosen):
-            chosen.append(bump)
-    return np.array(chosen).reshape(-1, 2)
+    places = bumps_nm[bumps_nm[:, 2].argsort()[::-1], :2]
+    return places[first_of_pairs(places, APART_NM)]
 
 
 def _change(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
 from .. import level, resample
-from ..atoms.places import best_pairs
 from ..errors import ScanError
+from ..places import best_pairs
 from ..scan import Scan
 from .edges import at_edge, inner_nm2
 from .marks import Marks

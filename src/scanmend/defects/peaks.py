@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-from ..atoms.places import first_of_pairs
 from ..errors import ScanError
+from ..places import first_of_pairs
 from ..scan import Scan
 from .edges import at_edge
 from .maps import Maps

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atoms.places import best_pairs
+from ..places import best_pairs
 from ..scan import Scan
 from .maps import RADIUS_NM, THRESHOLD, Maps
 from .peaks import Defects, find
