@@ -29,7 +29,6 @@ from superresolution import sparse
 
 import scanmend
 from scanmend import models
-from scanmend.atoms.places import best_pairs
 from scanmend.defects import audit, classical
 from scanmend.defects.finder import found
 from scanmend.defects.maps import maps
@@ -37,6 +36,7 @@ from scanmend.defects.marks import Marks, shown
 from scanmend.defects.peaks import Found, find
 from scanmend.errors import ScanError
 from scanmend.evaluate.classical import CLASSICAL
+from scanmend.places import best_pairs
 from scanmend.scan import Scan
 from scanmend.stem.experiment import parse
 from scanmend.stem.microscope import Microscope
@@ -77,7 +77,7 @@ ADATOMS = (
     *((177.5, 214.4), (194.2, 242.8), (233.1, 120.8)),
 )
 """(row, column) of the adatoms that one misses in `si111_7x7_defects`, islands and edges left out:
-sites of a lattice fitted to its 27 corner holes, which also tells the scale."""
+sites of a lattice fitted to 27 of its corner holes, which also tells the scale."""
 CELLS_NM = 15.06  #: [nm] side of that scan, whose file does not say it
 
 
@@ -147,6 +147,11 @@ class Tally:
         """How many of a fate, and the standard deviation of so many."""
         number, unit = self.fates[fate], 100 / self.area_nm2
         return f"{number * unit:.2f} ± {max(number, 1) ** 0.5 * unit:.2f}"
+
+    def audited(self) -> tuple[str, ...]:
+        """What was hallucinated and omitted, and F1."""
+        rates = (self.per_100_nm2(fate) for fate in (audit.HALLUCINATED, audit.OMITTED))
+        return *rates, f"{self.scores()[2]:.3f}"
 
 
 def finders(family: str, names: Sequence[str]) -> dict[str, Callable[[Scan], Found]]:
@@ -234,14 +239,11 @@ def audit_restorations(count: int) -> None:
                 of = found(image, source=f"defects-{family}")
                 tallies.setdefault(key, Tally()).add(audit.against_truth(of, there))
         for (factor, title), tally in sorted(tallies.items(), key=lambda item: item[0][0]):
-            rates = (tally.per_100_nm2(fate) for fate in (audit.HALLUCINATED, audit.OMITTED))
             task = "restore" if factor == 1 else f"x{factor}"
-            rows.append((family, task, title, *rates, f"{tally.scores()[2]:.3f}"))
+            rows.append((family, task, title, *tally.audited()))
     for dose in DOSES:
         for title, tally in audited_counts(dose, count).items():
-            rates = (tally.per_100_nm2(fate) for fate in (audit.HALLUCINATED, audit.OMITTED))
-            of = f"MoS2, {dose:,} e/Å²", "restore", title
-            rows.append((*of, *rates, f"{tally.scores()[2]:.3f}"))
+            rows.append((f"MoS2, {dose:,} e/Å²", "restore", title, *tally.audited()))
     head = ("family", "task", "made by", "hallucinated / 100 nm²", "omitted / 100 nm²", "F1")
     table(head, rows)
 
@@ -296,6 +298,17 @@ def real() -> None:
                     (family, title, radius_nm, len(true), len(mine), hits, len(mine) - hits)
                 )
     table(("scan", "finder", "within, nm", "marked", "found", "of these marked", "others"), rows)
+    print("Columns of atoms of MoS2, as measured and restored:\n")
+    measured = scanmend.read(DATA / "stem/mos2_haadf.dm3")
+    restored = scanmend.restore(measured).mean
+    before, after = found(measured), found(restored, measured=measured)
+    odd = [
+        (name, str(of.maps.made["judged"]), kind, str(number))
+        for name, of in (("measured", before), ("restored", after))
+        for kind, number in of.counts().items()
+    ]
+    table(("scan", "sites judged", "class", "odd sites"), odd)
+    print("Kept, moved ...:", audit.against(after, before).summary()["features"])
 
 
 def speed() -> None:

@@ -21,6 +21,7 @@ from scanmend.stem.experiment import parse
 from scanmend.stem.microscope import Micrograph, Microscope
 
 PIXEL_NM = 0.015
+DENSITIES = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}  # per nm2
 
 
 def one(crystal: str = "mos2", seed: int = 0, side: int = 256, **tables) -> Micrograph:
@@ -234,8 +235,7 @@ def test_strontium_and_titanium_are_told_apart_by_their_light_alone():
 
 
 def test_defects_are_found_each_where_it_is():
-    kinds = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}
-    made = one(side=400, beam={"dose_per_A2": 100_000}, defects_per_nm2=kinds)
+    made = one(side=400, beam={"dose_per_A2": 100_000}, defects_per_nm2=DENSITIES)
     judged = record.atoms(made.scan()).sites
     kept = [d for d in made.defects if all(25 < p < 375 for p in (d.row, d.column))]
     names = {"chalcogen vacancy": "weak", "metal vacancy": "missing", "antisite": "strong"}
@@ -253,8 +253,7 @@ def test_defects_are_found_each_where_it_is():
 @pytest.mark.parametrize("seed", [3, 9])
 def test_two_sublattices_are_one_grain_where_one_is_followed_first(seed):
     """Without noise its columns are nearer to where its own neighbours say that they are."""
-    kinds = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}
-    made = one(seed=seed, side=400, defects_per_nm2=kinds)
+    made = one(seed=seed, side=400, defects_per_nm2=DENSITIES)
     (grain,) = record.atoms(made.truth()).grains
     assert len(grain.basis_nm) == 2
 

@@ -197,8 +197,10 @@ def test_models_that_do_not_fit_say_so(tmp_path, rng):
 
 # Classical finders
 
+OF_HEIGHTS = pytest.mark.parametrize("method", sorted({*classical.METHODS} - {classical.OF_COUNTS}))
 
-@pytest.mark.parametrize("method", sorted({*classical.METHODS} - {classical.OF_COUNTS}))
+
+@OF_HEIGHTS
 def test_classical_finders_see_bumps_and_holes(method, rng):
     scan, places = surface(rng)
     here = found(scan, source=method)
@@ -251,7 +253,7 @@ def test_templates_know_the_classes_that_they_were_shown(rng):
         classical.learn([], 0.1)
 
 
-@pytest.mark.parametrize("method", sorted({*classical.METHODS} - {classical.OF_COUNTS}))
+@OF_HEIGHTS
 def test_a_flat_scan_has_no_structure(method):
     with pytest.raises(ScanError, match="no structure to find defects in"):
         found(Scan(np.zeros((64, 64), np.float32), (0.1, 0.1)), source=method)

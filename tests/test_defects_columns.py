@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
-from test_atoms import PIXEL_NM, one
+from test_atoms import DENSITIES, PIXEL_NM, one
 
 import scanmend
 from scanmend import cli
@@ -22,7 +22,6 @@ from scanmend.errors import ScanError
 from scanmend.evaluate.faults import Finder
 from scanmend.scan import Quantity, Scan
 
-DENSITIES = {"chalcogen vacancy": 0.4, "metal vacancy": 0.1, "antisite": 0.1}
 CLASSES = {"chalcogen vacancy": "weak B", "metal vacancy": "missing A", "antisite": "strong B"}
 
 

@@ -93,9 +93,12 @@ def test_a_state_of_the_generator_makes_one_piece(material):
 
 @BOTH
 def test_defects_are_as_dense_as_asked_for(material):
-    """And in the piece. Clusters and lines are listed point by point."""
+    """And in the piece. Bumps may have all their atoms outside; clusters are listed bump by bump.
+
+    Lines are listed point by point.
+    """
     size_nm, per_nm2, draws = 20.0, 0.01, 60
-    points = [kind for kind in material.defects if kind not in (*LINES, *CLUSTERS)]
+    points = [kind for kind in material.defects if kind not in LINES]
     counts = Counter()
     for seed in range(draws):
         rng = np.random.default_rng(seed)
@@ -105,7 +108,9 @@ def test_defects_are_as_dense_as_asked_for(material):
     assert set(counts) == set(points)
     expected = draws * per_nm2 * size_nm**2
     for kind, count in counts.items():
-        assert abs(count - expected) < 4 * math.sqrt(expected), kind
+        lost = 0.15 if kind in CLUSTERS else 0.0
+        assert expected * (1 - lost) - 4 * math.sqrt(expected) < count, kind
+        assert kind in CLUSTERS or count < expected + 4 * math.sqrt(expected), kind
 
 
 @BOTH

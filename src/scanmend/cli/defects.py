@@ -103,7 +103,8 @@ def defects(
         target, image = writing.targets(path, reading.ending("defects", frame), inputs)
         beside = tables.targets(path, reading.ending("audit", frame), inputs) if other else None
         scan = reading.scan(path, frame)
-        measured = measured_beside(path) if scan.is_restored else None
+        counted = scan.quantity is scanmend.Quantity.COUNTS  # else nobody asks for its noise
+        measured = measured_beside(path) if counted and scan.is_restored else None
         here = found(scan, material, model, threshold, measured)
         told = record.summary(here)
         result: Result = {"input": str(path), "output": str(target)}

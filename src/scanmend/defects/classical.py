@@ -133,7 +133,7 @@ def template_matching(scan: Scan) -> Maps:
     return match(scan, learn([(scan, marks)], max(scan.pixel_nm)))
 
 
-OF_COUNTS = "atom-columns"
+OF_COUNTS = "atom-columns"  #: the one that is asked for scans in counts
 METHODS: dict[str, Callable[[Scan], Maps]] = {
     "difference-of-gaussians": difference_of_gaussians,
     "template-matching": template_matching,

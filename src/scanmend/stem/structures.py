@@ -41,8 +41,7 @@ def _read(path: str, changed: int) -> Crystal:
         atoms = read(path)
     except Exception as error:  # each of ASE's many readers has errors of its own
         raise SimulationError(f"ASE cannot read the atoms of {Path(path).name}: {error}") from None
-    if isinstance(atoms, list):  # of several, the last, as ASE chooses by itself
-        atoms = atoms[-1]
+    assert not isinstance(atoms, list)  # as only slices of a trajectory are
     cell, positions = np.asarray(atoms.cell) / 10, atoms.get_positions() / 10
     elements = tuple(atoms.get_chemical_symbols())
     name, periodic = Path(path).stem, bool(atoms.pbc[:2].all())
